@@ -1,0 +1,387 @@
+//! `mmad predict`: verdict, score, regions and heat map for pictures.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::tensor::Device;
+use clap::Args;
+use mmad::calibrate::normalised;
+use mmad::detector::{Detector, Scored};
+use mmad_data::decode::decode_file;
+use mmad_data::{BitRange, DecodeOptions, Picture};
+use mmad_metrics::components::Components;
+use mmad_report::{Colormap, Pixels, RgbRaster, ScoreMap, contour, encode_jpeg, encode_png, overlay};
+use serde::Serialize;
+
+use crate::failure::{Failure, Status};
+use crate::output::Output;
+
+/// Say for each picture whether it is defective, how much, and where
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// Model file written by `mmad train`
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// Pictures, or folders that are searched for pictures
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+    /// Folder for an overlay (.jpg), a 16-bit map (.png) and a raw map (.npy) of each picture
+    #[arg(long, short, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Class of the pictures; decides the threshold [default: the class that looks most alike]
+    #[arg(long, value_name = "NAME")]
+    class: Option<String>,
+    /// Threshold of the raw score, instead of the model's own
+    #[arg(long, value_name = "SCORE")]
+    threshold: Option<f32>,
+    /// Print CSV
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// Exit with code 3 when a picture is defective
+    #[arg(long)]
+    fail_on_defect: bool,
+    /// Window of pictures with more than 8 bits: `auto`, `full`, or `LOW,HIGH`
+    #[arg(long, value_name = "RANGE", default_value = "auto")]
+    bit_range: BitRange,
+}
+
+/// What is said about one picture.
+#[derive(Debug, Serialize)]
+struct Prediction {
+    path: PathBuf,
+    class: Option<String>,
+    class_given: bool,
+    verdict: &'static str,
+    score: f32,
+    score01: Option<f32>,
+    threshold: Option<f32>,
+    regions: Vec<Region>,
+    ms: f64,
+}
+
+/// A connected part of the map at or above the threshold, in the picture's own pixels.
+#[derive(Debug, Serialize)]
+struct Region {
+    x: usize,
+    y: usize,
+    width: usize,
+    height: usize,
+    area_px: usize,
+    peak: f32,
+}
+
+/// A picture that could not be scored.
+#[derive(Debug, Serialize)]
+struct Unreadable {
+    path: PathBuf,
+    error: String,
+}
+
+pub(crate) fn run(args: &PredictArgs, output: &mut Output) -> Result<Status, Failure> {
+    if let Some(threshold) = args.threshold.filter(|t| !(t.is_finite() && *t > 0.0)) {
+        return Err(Failure::new(
+            format!("`--threshold` is {threshold}"),
+            "give a raw score above 0; `mmad calibrate MODEL` shows the model's",
+        ));
+    }
+    let detector = Detector::load(&args.model, &Device::flex())?;
+    if let Some(class) = &args.class {
+        if !detector.card().classes.contains(class) {
+            return Err(Failure::new(
+                format!("class `{class}` is unknown to this model"),
+                format!("the model knows: {}", detector.card().classes.join(", ")),
+            ));
+        }
+    }
+    if args.threshold.is_none() && detector.card().calibration.is_none() {
+        output.note("note: the model has no thresholds; pictures get scores but no verdict");
+    } else if args.class.is_none() && args.threshold.is_none() {
+        output.note(
+            "note: the threshold of each picture is that of the class whose training pictures look \
+             most alike; give `--class` to fix it",
+        );
+    }
+    let files = find_pictures(&args.paths)?;
+    if let Some(folder) = &args.out {
+        std::fs::create_dir_all(folder).map_err(|error| Failure::io("make", folder, error))?;
+    }
+    if args.csv {
+        output.raw("path,class,verdict,score,score01,threshold,regions,ms\n")?;
+    }
+    let mut predictions = Vec::new();
+    let mut unreadable = Vec::new();
+    for file in files {
+        match predict(&detector, &file, args) {
+            Ok(prediction) => {
+                show(&prediction, args.csv, output)?;
+                predictions.push(prediction);
+            }
+            Err(Skip::Unreadable(error)) => {
+                output.note(&format!("skipped: {error}"));
+                unreadable.push(Unreadable { path: file, error });
+            }
+            Err(Skip::Fatal(failure)) => return Err(failure),
+        }
+    }
+    let n_defective = predictions.iter().filter(|p| p.verdict == "defect").count();
+    if !args.csv {
+        output.line(&format!(
+            "{} pictures, {n_defective} defective, {} unreadable",
+            predictions.len(),
+            unreadable.len()
+        ))?;
+    }
+    output.object(&serde_json::json!({
+        "predictions": predictions,
+        "unreadable": unreadable,
+        "defective": n_defective,
+    }))?;
+    Ok(match (unreadable.is_empty(), args.fail_on_defect && n_defective > 0) {
+        (_, true) => Status::DefectsFound,
+        (false, false) => Status::DataProblems,
+        (true, false) => Status::Ok,
+    })
+}
+
+/// Why there is no prediction for a picture.
+enum Skip {
+    /// The picture's own fault; the others go on.
+    Unreadable(String),
+    /// Results cannot be written.
+    Fatal(Failure),
+}
+
+fn predict(detector: &Detector, path: &Path, args: &PredictArgs) -> Result<Prediction, Skip> {
+    let start = Instant::now();
+    let options = DecodeOptions { bit_range: args.bit_range, ..DecodeOptions::default() };
+    let picture = decode_file(path, &options).map_err(|e| Skip::Unreadable(e.to_string()))?;
+    let scored = detector.score(&picture);
+    let calibrated = detector.threshold_for(args.class.as_deref(), &scored);
+    let threshold = args.threshold.or_else(|| calibrated.map(|class| class.threshold));
+    let guessed = scored.nearest_class.map(|index| detector.card().classes[index].clone());
+    let map = scored.map_in_picture(picture.height, picture.width);
+    let regions = threshold.map_or_else(Vec::new, |threshold| {
+        regions_of(&map, picture.width, threshold, &scored)
+    });
+    let prediction = Prediction {
+        path: path.to_owned(),
+        class: args.class.clone().or(guessed),
+        class_given: args.class.is_some(),
+        verdict: match threshold {
+            None => "unknown",
+            Some(threshold) if scored.score >= threshold => "defect",
+            Some(_) => "ok",
+        },
+        score: scored.score,
+        score01: threshold.map(|threshold| scored.normalised(threshold)),
+        threshold,
+        regions,
+        ms: 1000.0 * start.elapsed().as_secs_f64(),
+    };
+    if let Some(folder) = &args.out {
+        write_pictures(folder, path, &picture, &map, threshold).map_err(Skip::Fatal)?;
+    }
+    Ok(prediction)
+}
+
+/// Regions of a map in the picture's own pixels. Shrinking the map can lower a peak below the
+/// threshold although the score is above it; the pixel of the peak then stands for the region.
+fn regions_of(map: &[f32], width: usize, threshold: f32, scored: &Scored) -> Vec<Region> {
+    if scored.score < threshold || map.is_empty() {
+        return Vec::new();
+    }
+    let peak = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let cut = threshold.min(peak);
+    let mask: Vec<u8> = map.iter().map(|&value| u8::from(value >= cut)).collect();
+    let components = Components::of(&mask, width);
+    let mut regions: Vec<Region> = components
+        .areas()
+        .iter()
+        .map(|&area_px| Region {
+            x: usize::MAX,
+            y: usize::MAX,
+            width: 0,
+            height: 0,
+            area_px,
+            peak: f32::NEG_INFINITY,
+        })
+        .collect();
+    // First the far corner in width and height, then the difference to the near one.
+    for run in components.runs() {
+        let region = &mut regions[run.component];
+        let (row, first) = (run.pixels.start / width, run.pixels.start % width);
+        let last = first + run.pixels.len();
+        region.x = region.x.min(first);
+        region.y = region.y.min(row);
+        region.width = region.width.max(last);
+        region.height = region.height.max(row + 1);
+        region.peak = map[run.pixels.clone()].iter().copied().fold(region.peak, f32::max);
+    }
+    for region in &mut regions {
+        region.width -= region.x;
+        region.height -= region.y;
+    }
+    regions.sort_by(|a, b| b.peak.total_cmp(&a.peak));
+    regions
+}
+
+fn show(prediction: &Prediction, csv: bool, output: &mut Output) -> Result<(), Failure> {
+    let Prediction { path, class, verdict, score, score01, threshold, regions, ms, .. } =
+        prediction;
+    let class = class.as_deref().unwrap_or("-");
+    let number = |value: &Option<f32>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
+    if csv {
+        let path = path.display().to_string().replace('"', "\"\"");
+        output.raw(&format!(
+            "\"{path}\",\"{}\",{verdict},{score},{},{},{},{ms:.1}\n",
+            class.replace('"', "\"\""),
+            score01.map_or(String::new(), |value| value.to_string()),
+            threshold.map_or(String::new(), |value| value.to_string()),
+            regions.len(),
+        ))?;
+        return Ok(());
+    }
+    let mut line = format!(
+        "{}  {class}  {}  {} (raw {score:.4}, threshold {})",
+        path.display(),
+        verdict.to_uppercase(),
+        number(score01),
+        number(threshold),
+    );
+    if let Some(region) = regions.first() {
+        let Region { x, y, width, height, .. } = region;
+        let many = if regions.len() == 1 { "region" } else { "regions" };
+        line.push_str(&format!("  {} {many}, worst {width}x{height} at ({x}, {y})", regions.len()));
+    }
+    output.line(&format!("{line}  {ms:.0} ms"))?;
+    Ok(())
+}
+
+fn write_pictures(
+    folder: &Path,
+    path: &Path,
+    picture: &Picture,
+    map: &[f32],
+    threshold: Option<f32>,
+) -> Result<(), Failure> {
+    let (width, height) = (picture.width as u32, picture.height as u32);
+    let peak = map.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+    let scale = threshold.unwrap_or(peak);
+    let values = map.iter().map(|&value| normalised(value, scale)).collect();
+    let map01 = ScoreMap::new(width, height, values)?;
+    let rgb = RgbRaster::new(width, height, picture.rgb.clone())?;
+    let over = overlay(&rgb, &map01, 0.65, Colormap::Inferno)?;
+    let over = contour(&over, &map01, 0.5, [0, 255, 255])?;
+    let name = output_name(path);
+    let write = |suffix: &str, bytes: &[u8]| {
+        let path = folder.join(format!("{name}{suffix}"));
+        mmad_weights::write_whole(&path, |out| out.write_all(bytes))
+    };
+    write("_overlay.jpg", &encode_jpeg(&over, 90)?)?;
+    write("_map.png", &encode_png(width, height, Pixels::Grey16(&map01.levels16()))?)?;
+    write("_map.npy", &npy(map, picture.height, picture.width))?;
+    Ok(())
+}
+
+/// A file name that keeps pictures of one name in different folders apart.
+fn output_name(path: &Path) -> String {
+    let mut parts: Vec<String> = path
+        .with_extension("")
+        .components()
+        .rev()
+        .take(3)
+        .filter_map(|part| match part {
+            std::path::Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+            _ => None,
+        })
+        .collect();
+    parts.reverse();
+    parts.join("_")
+}
+
+/// A `[height, width]` map of `f32` as a NumPy file, version 1.0.
+fn npy(map: &[f32], height: usize, width: usize) -> Vec<u8> {
+    let mut header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({height}, {width}), }}");
+    // The data starts at a multiple of 64 bytes: 10 before the header, a newline at its end.
+    let padding = (64 - (10 + header.len() + 1) % 64) % 64;
+    header.extend(std::iter::repeat_n(' ', padding));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(map.iter().flat_map(|value| value.to_le_bytes()));
+    bytes
+}
+
+const EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"];
+
+/// The pictures among `paths`, folders searched, in order of name.
+fn find_pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let before = found.len();
+            search(path, 0, &mut found)?;
+            if found.len() == before {
+                return Err(Failure::new(
+                    format!("there is no picture in `{}`", path.display()),
+                    "pictures are .png, .jpg, .bmp, .tif and .webp files",
+                ));
+            }
+        } else {
+            found.push(path.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// Deeper folders than this are a loop or a mistake.
+const MAX_DEPTH: usize = 16;
+
+fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let entries = std::fs::read_dir(folder).map_err(|error| Failure::io("read", folder, error))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+        if path.is_dir() && depth < MAX_DEPTH {
+            search(&path, depth + 1, found)?;
+        } else if extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn npy_has_an_aligned_header() {
+        let bytes = npy(&[1.0, 2.0, 3.0], 1, 3);
+        assert_eq!((bytes.len() - 12) % 64, 0);
+        assert!(String::from_utf8_lossy(&bytes).contains("'shape': (1, 3)"));
+    }
+
+    #[test]
+    fn regions_are_boxed_in_the_picture() {
+        let mut map = vec![0.0; 6 * 8];
+        (map[8 + 2], map[8 + 3], map[2 * 8 + 3], map[5 * 8 + 7]) = (0.9, 0.6, 0.7, 0.8);
+        let scored =
+            Scored { score: 0.9, map: Vec::new(), height: 6, width: 8, nearest_class: None };
+        let regions = regions_of(&map, 8, 0.5, &scored);
+        assert_eq!(regions.len(), 2);
+        let Region { x, y, width, height, area_px, .. } = regions[0];
+        assert_eq!((x, y, width, height, area_px), (2, 1, 2, 2, 3));
+        let Region { x, y, width, height, .. } = regions[1];
+        assert_eq!((x, y, width, height), (7, 5, 1, 1));
+    }
+
+    #[test]
+    fn pictures_of_one_name_stay_apart() {
+        assert_eq!(output_name(Path::new("/a/b/c/001.png")), "b_c_001");
+        assert_eq!(output_name(Path::new("001.png")), "001");
+    }
+}

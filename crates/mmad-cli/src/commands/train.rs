@@ -1,0 +1,288 @@
+//! `mmad train`: one model from a folder of good pictures.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::tensor::Device;
+use clap::{Args, ValueEnum};
+use mmad::fit::{Fit, Fitted, checkpoint_in, fit, part};
+use mmad::run_file::{Preset, RunConfig};
+use mmad::train::Watch;
+use mmad::train::log::LogLine;
+use mmad::train::plan::Plan;
+use mmad_data::{Dataset, LoaderOptions};
+use serde_json::json;
+
+use crate::failure::{Failure, Status};
+use crate::output::{Bar, Output, duration, peak_memory_mb};
+
+/// Train one model on the good pictures of all classes in a folder
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// Folder of pictures: MVTec-AD, VisA, ADer or plain layout
+    #[arg(value_name = "DATA")]
+    data: PathBuf,
+    /// Folder for checkpoint, log and model
+    #[arg(long, short, value_name = "DIR", default_value = "run")]
+    out: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
+    /// Go on from the checkpoint in the output folder, with the settings the run began with
+    #[arg(long)]
+    resume: bool,
+    /// Print the configuration and stop
+    #[arg(long)]
+    print_config: bool,
+}
+
+/// What decides a configuration, shared with `mmad config`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Settings {
+    /// Starting values: `quick` for a CPU and a time budget, `paper` for the published recipe
+    #[arg(long, value_enum, default_value_t = PresetName::Quick)]
+    pub(crate) preset: PresetName,
+    /// Run file (TOML) over the preset; see `mmad config`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Time to train for; the number of steps is then measured at the start
+    #[arg(long, value_name = "N")]
+    pub(crate) minutes: Option<f64>,
+    /// Passes over the pictures, instead of a time
+    #[arg(long, value_name = "N", conflicts_with = "minutes")]
+    pub(crate) epochs: Option<usize>,
+    /// Encoder: resnet10 (embedded), resnet18, resnet34, resnet50, resnet50-v1, wide-resnet50-2
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoder: Option<String>,
+    /// Weights of the encoder: `embedded`, a file, or an id of `mmad weights list`
+    #[arg(long, value_name = "FILE|ID")]
+    pub(crate) weights: Option<String>,
+    /// Height and width that pictures are resized to, in pixels; a multiple of 32
+    #[arg(long, value_name = "PX")]
+    pub(crate) size: Option<usize>,
+    /// Only these classes; may be given several times
+    #[arg(long = "class", value_name = "NAME")]
+    pub(crate) classes: Vec<String>,
+    /// Seed of weights, order and noise
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Any value of the configuration, as in `--set train.batch=4`; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PresetName {
+    Quick,
+    Paper,
+}
+
+impl Settings {
+    /// The configuration: preset, then file, then options.
+    pub(crate) fn resolve(&self) -> Result<RunConfig, Failure> {
+        let preset = match self.preset {
+            PresetName::Quick => Preset::Quick,
+            PresetName::Paper => Preset::Paper,
+        };
+        let mut config = match &self.config {
+            None => RunConfig::preset(preset),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| Failure::io("read", path, error))?;
+                RunConfig::parse(&text, preset)?
+            }
+        };
+        if let Some(minutes) = self.minutes {
+            config.train.minutes = minutes;
+        }
+        if let Some(epochs) = self.epochs {
+            config.train.epochs = epochs;
+            config.train.minutes = 0.0;
+        }
+        if let Some(encoder) = &self.encoder {
+            config = config.set(&format!("encoder.arch={encoder:?}"))?;
+        }
+        if let Some(weights) = &self.weights {
+            config.encoder.weights.clone_from(weights);
+        }
+        if let Some(size) = self.size {
+            (config.data.height_px, config.data.width_px) = (size, size);
+        }
+        if !self.classes.is_empty() {
+            config.data.classes.clone_from(&self.classes);
+        }
+        if let Some(seed) = self.seed {
+            config.seed = seed;
+        }
+        for assignment in &self.set {
+            config = config.set(assignment)?;
+        }
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+pub(crate) fn run(args: &TrainArgs, output: &mut Output) -> Result<Status, Failure> {
+    let saved = args.out.join("config.toml");
+    let config = match args.resume && saved.is_file() {
+        true => {
+            let text = std::fs::read_to_string(&saved)
+                .map_err(|error| Failure::io("read", &saved, error))?;
+            RunConfig::parse(&text, Preset::Paper)?
+        }
+        false => args.settings.resolve()?,
+    };
+    if args.print_config {
+        output.raw(&config.to_toml()?)?;
+        return Ok(Status::Ok);
+    }
+    if !args.resume && checkpoint_in(&args.out).is_some() {
+        let message = format!("`{}` already holds a run", args.out.display());
+        return Err(Failure::new(message, "go on with `--resume`, or choose another `--out`"));
+    }
+    let dataset = Dataset::open(&args.data)?;
+    output.note(&dataset.describe());
+    let parts = part(&dataset, &config)?;
+    output.note(&format!(
+        "training on {} good pictures, {} more held out for calibration",
+        parts.train.len(),
+        parts.calibration.len()
+    ));
+    save_config(&args.out, &config)?;
+    let fitted = fit_with_bar(&config, &dataset, &args.out, args.resume, output)?;
+    finish(&fitted, &args.out, output)
+}
+
+/// Writes the configuration beside the run.
+pub(crate) fn save_config(folder: &Path, config: &RunConfig) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| Failure::io("make", folder, error))?;
+    let text = config.to_toml()?;
+    let path = folder.join("config.toml");
+    mmad_weights::write_whole(&path, |out| out.write_all(text.as_bytes()))?;
+    Ok(())
+}
+
+/// Trains with a progress bar; Ctrl-C saves and stops.
+pub(crate) fn fit_with_bar(
+    config: &RunConfig,
+    dataset: &Dataset,
+    folder: &Path,
+    resume: bool,
+    output: &mut Output,
+) -> Result<Fitted, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen_by_handler = Arc::clone(&stop);
+    // A second handler in one process cannot be set; the first one still works then.
+    let _ = ctrlc::set_handler(move || {
+        if seen_by_handler.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    });
+    let mut watch = BarWatch {
+        bar: output.bar(0, "steps").label("train"),
+        stop,
+        picture_rate: Rate::default(),
+        budget: config.train.minutes > 0.0,
+        output,
+    };
+    let fit_args = Fit {
+        config,
+        dataset,
+        folder,
+        resume,
+        loader: LoaderOptions::default(),
+        device: Device::flex(),
+    };
+    let fitted = fit(&fit_args, &mut watch);
+    watch.bar.finish();
+    Ok(fitted?)
+}
+
+fn finish(fitted: &Fitted, folder: &Path, output: &mut Output) -> Result<Status, Failure> {
+    for error in &fitted.unreadable {
+        output.note(&format!("skipped: {error}"));
+    }
+    let progress = &fitted.trained.progress;
+    output.object(&json!({
+        "complete": fitted.trained.is_complete,
+        "steps": progress.step,
+        "planned_steps": progress.plan.n_steps,
+        "seconds": progress.seconds,
+        "final_loss": fitted.trained.final_loss,
+        "model": fitted.model,
+        "calibration": fitted.calibration.as_ref().map(|c| &c.classes),
+        "unreadable": fitted.unreadable.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "peak_memory_mb": peak_memory_mb(),
+    }))?;
+    match &fitted.model {
+        Some(model) => {
+            output.line(&format!(
+                "trained {} steps in {}, loss {}",
+                progress.step,
+                duration(progress.seconds),
+                fitted.trained.final_loss.map_or("-".into(), |loss| format!("{loss:.4}")),
+            ))?;
+            output.line(&format!("model: {}", model.display()))?;
+            output.line(&format!("next: mmad eval {} DATA", model.display()))?;
+        }
+        None => output.line(&format!(
+            "stopped after step {} of {}; go on with: mmad train DATA --resume --out {}",
+            progress.step,
+            progress.plan.n_steps,
+            folder.display()
+        ))?,
+    }
+    Ok(if fitted.unreadable.is_empty() { Status::Ok } else { Status::DataProblems })
+}
+
+struct BarWatch<'a> {
+    bar: Bar,
+    stop: Arc<AtomicBool>,
+    picture_rate: Rate,
+    budget: bool,
+    output: &'a mut Output,
+}
+
+/// Pictures per second over the last steps.
+#[derive(Debug, Default)]
+struct Rate {
+    last_s: Option<f64>,
+    seconds_per_step: f64,
+}
+
+impl Rate {
+    fn of(&mut self, seconds: f64, batch: usize) -> f64 {
+        let last = self.last_s.replace(seconds);
+        let took = seconds - last.unwrap_or(0.0);
+        let share = if self.seconds_per_step == 0.0 { 1.0 } else { 0.1 };
+        self.seconds_per_step += share * (took - self.seconds_per_step);
+        batch as f64 / self.seconds_per_step.max(1e-9)
+    }
+}
+
+impl Watch for BarWatch<'_> {
+    fn begin(&mut self, plan: &Plan, step: u64) {
+        let epochs = plan.n_steps as f64 / plan.steps_per_epoch() as f64;
+        let why = if self.budget { " fit the time" } else { "" };
+        self.output.note(&format!(
+            "{} steps of {} pictures ({epochs:.1} epochs){why}",
+            plan.n_steps, plan.batch
+        ));
+        if step > 0 {
+            self.output.note(&format!("going on after step {step}"));
+        }
+        self.bar.set_length(plan.n_steps);
+        self.bar.set_position(step);
+    }
+
+    fn step(&mut self, line: &LogLine, plan: &Plan) {
+        let rate = self.picture_rate.of(line.seconds, plan.batch);
+        self.bar.advance_to(line.step, format!("loss {:.4}  {rate:.1} pictures/s", line.loss));
+    }
+
+    fn checkpoint(&mut self, _step: u64) {}
+
+    fn should_stop(&mut self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,33 @@
+//! Kernels of MMAD on plain slices.
+//!
+//! Feature maps are channels-last, `[batch, height, width, channels]`, which is also a matrix with
+//! one row per pixel. Weights have PyTorch's layout. Every fast kernel has a slow twin in a module
+//! `reference`, and results have the same bits for every number of threads.
+
+// Vector code runs only when it is inlined into the function that switches the instruction set.
+#![allow(clippy::inline_always)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod activation;
+pub mod batch_norm;
+pub mod conv2d;
+pub mod depthwise;
+pub mod instance_norm;
+pub mod layer_norm;
+pub mod linear;
+pub mod orders;
+pub mod pool;
+pub mod scan;
+pub mod vector_math;
+
+mod column_norm;
+mod matmul;
+mod outer_tile;
+mod panels;
+mod partition;
+mod register_tile;
+mod row_sum;
+mod scratch;
+mod simd;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,209 @@
+//! The inner loops of matrix products, for linear layers and convolutions alike.
+//!
+//! Vector lanes are neighbouring outputs (channels), so the weights are read as vectors and every
+//! input value is spread over a vector. A tile keeps up to 6 pixels x 4 vectors of sums in
+//! registers. A convolution differs from a matrix product only in where its input rows lie: every
+//! tap reads another pixel, which costs an address and no copy.
+
+use pulp::{Simd, WithSimd};
+
+use crate::panels::{PANEL, Panels};
+use crate::simd::{dispatch, load, store};
+
+/// One kernel position as seen by a run of output pixels that lie side by side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TapRow<'a> {
+    /// The row of the source map that this tap reads, all its columns.
+    pub(crate) row: &'a [f32],
+    /// The source column of the first output pixel; outside the row the source is zero.
+    pub(crate) first: isize,
+    /// Which tap of the packed weight.
+    pub(crate) tap: usize,
+}
+
+/// What is done to a finished sum.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Epilogue<'a> {
+    /// Added per output.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// Added per value; laid out like the output of this run.
+    pub(crate) residual: Option<&'a [f32]>,
+    /// Negative results become zero, last.
+    pub(crate) relu: bool,
+}
+
+/// A run of output pixels whose sources lie side by side too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run<'a> {
+    /// The taps that can reach the map.
+    pub(crate) taps: &'a [TapRow<'a>],
+    /// Source columns from one output pixel to the next.
+    pub(crate) column_step: usize,
+    /// Source values from one column to the next.
+    pub(crate) column_pitch: usize,
+    /// Output pixels.
+    pub(crate) pixels: usize,
+    /// Output values from one pixel to the next.
+    pub(crate) out_pitch: usize,
+}
+
+impl<'a> Run<'a> {
+    /// The input of pixel `pixel` under a tap, `depth` values.
+    #[inline(always)]
+    fn input(&self, tap: &TapRow<'a>, pixel: usize, zeros: &'a [f32]) -> &'a [f32] {
+        let column = tap.first + (pixel * self.column_step) as isize;
+        // A negative column becomes huge and falls outside like one behind the end.
+        let start = (column as usize).wrapping_mul(self.column_pitch);
+        if column < 0 { zeros } else { tap.row.get(start..start + zeros.len()).unwrap_or(zeros) }
+    }
+}
+
+/// `out[pixel, outputs of panel] = epilogue(sum over taps and depth of input x weight)`.
+///
+/// `out` starts at the first pixel of the run, output 0.
+pub(crate) fn multiply_run(
+    run: &Run<'_>,
+    panels: Panels<'_>,
+    panel: usize,
+    epilogue: &Epilogue<'_>,
+    out: &mut [f32],
+) {
+    dispatch(MultiplyRun { run, panels, panel, epilogue, out });
+}
+
+struct MultiplyRun<'a> {
+    run: &'a Run<'a>,
+    panels: Panels<'a>,
+    panel: usize,
+    epilogue: &'a Epilogue<'a>,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for MultiplyRun<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { run, panels, panel, epilogue, out } = self;
+        let vectors = panels.shape.width(panel) / S::F32_LANES;
+        // AVX2 has 16 registers: 2 x 6 sums leave room for the weights and the input.
+        let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
+        let mut vector = 0;
+        while vector < vectors {
+            let tile = Tile { run, panels, panel, vector, epilogue };
+            match (vectors - vector).min(most) {
+                4 => tile.run::<S, 4>(simd, out),
+                3 => tile.run::<S, 3>(simd, out),
+                2 => tile.run::<S, 2>(simd, out),
+                _ => tile.run::<S, 1>(simd, out),
+            }
+            vector += most;
+        }
+    }
+}
+
+/// How many pixels the next tile takes when `left` are left: few tiles, none much too small.
+#[inline(always)]
+pub(crate) fn next_tile(left: usize) -> usize {
+    match left {
+        0..=1 => 1,
+        2..=3 => 2,
+        4 | 5 | 8 => 4,
+        _ => 6,
+    }
+}
+
+struct Tile<'a, 'b> {
+    run: &'b Run<'a>,
+    panels: Panels<'a>,
+    panel: usize,
+    vector: usize,
+    epilogue: &'b Epilogue<'b>,
+}
+
+impl Tile<'_, '_> {
+    #[inline(always)]
+    fn run<S: Simd, const VECTORS: usize>(&self, simd: S, out: &mut [f32]) {
+        let mut pixel = 0;
+        while pixel < self.run.pixels {
+            let n = next_tile(self.run.pixels - pixel);
+            match n {
+                6 => self.multiply::<S, VECTORS, 6>(simd, pixel, out),
+                4 => self.multiply::<S, VECTORS, 4>(simd, pixel, out),
+                2 => self.multiply::<S, VECTORS, 2>(simd, pixel, out),
+                _ => self.multiply::<S, VECTORS, 1>(simd, pixel, out),
+            }
+            pixel += n;
+        }
+    }
+
+    #[inline(always)]
+    fn multiply<S: Simd, const VECTORS: usize, const PIXELS: usize>(
+        &self,
+        simd: S,
+        pixel: usize,
+        out: &mut [f32],
+    ) {
+        let (run, zeros) = (self.run, self.panels.zero_input());
+        let depth = zeros.len();
+        let row_vectors = self.panels.shape.width(self.panel) / S::F32_LANES;
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; PIXELS];
+        for tap in run.taps {
+            let inputs: [&[f32]; PIXELS] =
+                std::array::from_fn(|p| &run.input(tap, pixel + p, zeros)[..depth]);
+            let weights = S::as_simd_f32s(self.panels.tap(self.panel, tap.tap)).0;
+            for k in 0..depth {
+                let weights = &weights[k * row_vectors + self.vector..][..VECTORS];
+                for p in 0..PIXELS {
+                    let input = simd.splat_f32s(inputs[p][k]);
+                    for v in 0..VECTORS {
+                        sums[p][v] = simd.mul_add_f32s(input, weights[v], sums[p][v]);
+                    }
+                }
+            }
+        }
+        self.finish(simd, pixel, &sums, out);
+    }
+
+    #[inline(always)]
+    fn finish<S: Simd, const VECTORS: usize, const PIXELS: usize>(
+        &self,
+        simd: S,
+        pixel: usize,
+        sums: &[[S::f32s; VECTORS]; PIXELS],
+        out: &mut [f32],
+    ) {
+        let outputs = self.panels.shape.outputs;
+        for v in 0..VECTORS {
+            let first = self.panel * PANEL + (self.vector + v) * S::F32_LANES;
+            // Lanes behind the last output are padding.
+            let last = outputs.min(first + S::F32_LANES);
+            if first >= last {
+                continue;
+            }
+            let bias = self.epilogue.bias.map(|bias| load(simd, &bias[first..last]));
+            for p in 0..PIXELS {
+                let start = (pixel + p) * self.run.out_pitch;
+                let place = start + first..start + last;
+                let mut sum = sums[p][v];
+                if let Some(bias) = bias {
+                    sum = simd.add_f32s(sum, bias);
+                }
+                if let Some(residual) = self.epilogue.residual {
+                    sum = simd.add_f32s(sum, load(simd, &residual[place.clone()]));
+                }
+                if self.epilogue.relu {
+                    sum = relu(simd, sum);
+                }
+                store(simd, &mut out[place], sum);
+            }
+        }
+    }
+}
+
+/// `max(x, 0)` where not-a-number stays not-a-number.
+#[inline(always)]
+fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let zero = simd.splat_f32s(0.0);
+    simd.select_f32s(simd.less_than_f32s(x, zero), zero, x)
+}

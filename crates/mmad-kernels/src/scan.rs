@@ -1,0 +1,48 @@
+//! Selective scan: the recurrence of Mamba, over a sequence and over the pixels of a map.
+//!
+//! * [`ss2d_forward`] and [`ss2d_backward`]: all directions of a map in one call, channels last,
+//!   from the projected pixels to the summed output. No copy of the map per direction is written
+//!   and no tensor has both a state and a time axis.
+//! * [`selective_scan_forward`] and [`selective_scan_backward`]: one scan of given step sizes, in
+//!   the layout of the Mamba reference code.
+//! * [`reference`]: the same in plain 64-bit loops, what all else is compared to.
+//!
+//! How the pieces stand on each other:
+//!
+//! ```text
+//! ss2d, selective        checks, threads, order of sums
+//! └─ forward, backward   one sequence, chunk by chunk (sequence: its data, its weights)
+//!    └─ recurrence       one block of channels over one chunk, states in registers
+//!       └─ lanes         vector operations: avx512, avx2, portable; exponential on top of them
+//! ```
+//!
+//! Results depend on the numbers and the instruction set alone: not on the number of threads, nor
+//! on what else is in the batch. The fast paths never write anything but their results: the
+//! backward pass computes the states anew.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod backward;
+mod exponential;
+mod forward;
+mod isa;
+mod lanes;
+mod portable;
+mod prefetch;
+mod recurrence;
+pub mod reference;
+mod selective;
+mod sequence;
+mod ss2d;
+
+pub use isa::Isa;
+pub use selective::{
+    SelectiveScanGrads, SelectiveScanInputs, SelectiveScanShape, selective_scan_backward,
+    selective_scan_backward_with, selective_scan_forward, selective_scan_forward_with,
+};
+pub use ss2d::{
+    Ss2dGrads, Ss2dParams, Ss2dShape, ss2d_backward, ss2d_backward_with, ss2d_forward,
+    ss2d_forward_with,
+};

@@ -1,0 +1,50 @@
+//! The forward pass over one sequence.
+
+use pulp::NullaryFnOnce;
+
+use super::lanes::Lanes;
+use super::recurrence::{self, CHUNK};
+use super::sequence::{Gathered, Sequence, Weights};
+
+/// Adds the outputs of one sequence to `y`, `[places, channels]`.
+pub(super) struct Forward<'a, S: Lanes> {
+    pub simd: S,
+    pub sequence: Sequence<'a>,
+    pub weights: &'a Weights<S>,
+    pub y: &'a mut [f32],
+}
+
+impl<S: Lanes> NullaryFnOnce for Forward<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { simd, sequence, weights, y } = self;
+        let padded_states = weights.padded_states;
+        let mut gathered = Gathered::new(simd, &sequence, weights);
+        let mut h = vec![simd.splat(0.0); weights.decay.len()];
+        let mut chunks = sequence.order.chunks(CHUNK).skip(1);
+        let mut chunk_y = [simd.splat(0.0); CHUNK];
+        for places in sequence.order.chunks(CHUNK) {
+            sequence.prefetch(chunks.next().unwrap_or_default(), &[y]);
+            gathered.rows(&sequence.rows, places);
+            for block in 0..weights.blocks() {
+                gathered.channels::<false>(simd, &sequence, weights, places, block);
+                let chunk = gathered.chunk(places.len());
+                let chunk_y = &mut chunk_y[..places.len()];
+                for (y, &u) in chunk_y.iter_mut().zip(chunk.u) {
+                    *y = simd.mul(weights.skip[block], u);
+                }
+                let h = &mut h[block * padded_states..][..padded_states];
+                let decay = weights.decay_of(block);
+                match padded_states.min(S::FORWARD_GROUP) {
+                    4 => recurrence::forward::<S, 4>(simd, decay, &chunk, h, chunk_y),
+                    _ => recurrence::forward::<S, 8>(simd, decay, &chunk, h, chunk_y),
+                }
+                for (&place, &sum) in places.iter().zip(&*chunk_y) {
+                    simd.accumulate_some(sum, &mut y[weights.places_of(block, place)]);
+                }
+            }
+        }
+    }
+}

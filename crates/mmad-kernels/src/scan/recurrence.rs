@@ -1,0 +1,185 @@
+//! The recurrence itself, on one block of channels and a few steps at a time.
+//!
+//! Lanes are channels; the states of a block stand in registers while time runs. Memory holds the
+//! states at the first step of every chunk alone: the backward pass starts from there and walks
+//! the chunk forward once more before it walks it back.
+//!
+//! Source: Gu and Dao 2023, "Mamba: linear-time sequence modeling with selective state spaces",
+//! equation 2a with the discretisation of their reference code:
+//!
+//! ```text
+//! h[t] = exp(dt[t]·A)·h[t-1] + dt[t]·u[t]·B[t]        y[t] = <C[t], h[t]> + D·u[t]
+//! ```
+
+use super::lanes::Lanes;
+
+/// Steps that are handled together.
+pub(super) const CHUNK: usize = 32;
+
+/// What a chunk of steps brings to one block of channels.
+pub(super) struct Chunk<'a, S: Lanes> {
+    /// Input, one vector a step.
+    pub u: &'a [S::F],
+    /// Step size after softplus, one vector a step.
+    pub dt: &'a [S::F],
+    /// `[steps][states]`, the same for all channels.
+    pub b: &'a [f32],
+    /// `[steps][states]`, the same for all channels.
+    pub c: &'a [f32],
+}
+
+/// Moves `h` over the chunk and adds `<C, h>` to `y`.
+///
+/// `decay` is `A·log2(e)`. `decay` and `h` have one vector a state, a multiple of `G` states.
+#[inline(always)]
+pub(super) fn forward<S: Lanes, const G: usize>(
+    simd: S,
+    decay: &[S::F],
+    chunk: &Chunk<'_, S>,
+    h: &mut [S::F],
+    y: &mut [S::F],
+) {
+    let (decay, _) = decay.as_chunks::<G>();
+    let (h, _) = h.as_chunks_mut::<G>();
+    let groups = decay.len();
+    let (b, _) = chunk.b.as_chunks::<G>();
+    let (c, _) = chunk.c.as_chunks::<G>();
+    for (group, (decay, h)) in decay.iter().zip(h).enumerate() {
+        let mut state = *h;
+        for (t, y) in y.iter_mut().enumerate() {
+            let dt = chunk.dt[t];
+            let input = simd.mul(dt, chunk.u[t]);
+            let (b, c) = (&b[t * groups + group], &c[t * groups + group]);
+            // Two sums, because one would wait for itself.
+            let mut sums = [*y, simd.splat(0.0)];
+            for n in 0..G {
+                let kept = simd.exp2(simd.mul(decay[n], dt));
+                let added = simd.mul(input, simd.splat(b[n]));
+                state[n] = simd.mul_add(kept, state[n], added);
+                sums[n % 2] = simd.mul_add(state[n], simd.splat(c[n]), sums[n % 2]);
+            }
+            *y = simd.add(sums[0], sums[1]);
+        }
+        *h = state;
+    }
+}
+
+/// Moves `h` over the chunk, and nothing else.
+#[inline(always)]
+pub(super) fn advance<S: Lanes, const G: usize>(
+    simd: S,
+    decay: &[S::F],
+    chunk: &Chunk<'_, S>,
+    h: &mut [S::F],
+) {
+    let (decay, _) = decay.as_chunks::<G>();
+    let (h, _) = h.as_chunks_mut::<G>();
+    let groups = decay.len();
+    let (b, _) = chunk.b.as_chunks::<G>();
+    for (group, (decay, h)) in decay.iter().zip(h).enumerate() {
+        let mut state = *h;
+        for (t, (&dt, &u)) in chunk.dt.iter().zip(chunk.u).enumerate() {
+            let input = simd.mul(dt, u);
+            let b = &b[t * groups + group];
+            for n in 0..G {
+                let kept = simd.exp2(simd.mul(decay[n], dt));
+                let added = simd.mul(input, simd.splat(b[n]));
+                state[n] = simd.mul_add(kept, state[n], added);
+            }
+        }
+        *h = state;
+    }
+}
+
+/// Gradients of one block over one chunk; all are added to.
+pub(super) struct ChunkGrads<'a, S: Lanes> {
+    /// Of `A`, one vector a state.
+    pub a: &'a mut [S::F],
+    /// Of `B`, `[steps][states]`, summed over the channels.
+    pub b: &'a mut [f32],
+    /// Of `C`, `[steps][states]`, summed over the channels.
+    pub c: &'a mut [f32],
+    /// Of `dt·u`, one vector a step.
+    pub input: &'a mut [S::F],
+    /// Of `dt` through the decay alone, divided by `ln 2`; one vector a step.
+    pub dt_decay: &'a mut [S::F],
+}
+
+/// Walks the chunk back from `grad_y` and from `grad_h`, the gradient of the states after the
+/// chunk, which becomes that of the states before it. `start` holds those states.
+///
+/// `history` is scratch memory of [`history_len`] vectors.
+#[inline(always)]
+pub(super) fn backward<S: Lanes, const G: usize>(
+    simd: S,
+    decay: &[S::F],
+    chunk: &Chunk<'_, S>,
+    start: &[S::F],
+    grad_y: &[S::F],
+    grad_h: &mut [S::F],
+    grads: &mut ChunkGrads<'_, S>,
+    history: &mut [S::F],
+) {
+    let (decay, _) = decay.as_chunks::<G>();
+    let (start, _) = start.as_chunks::<G>();
+    let (grad_h, _) = grad_h.as_chunks_mut::<G>();
+    let groups = decay.len();
+    let steps = chunk.u.len();
+    let (b, _) = chunk.b.as_chunks::<G>();
+    let (c, _) = chunk.c.as_chunks::<G>();
+    let (grad_a, _) = grads.a.as_chunks_mut::<G>();
+    let (grad_b, _) = grads.b.as_chunks_mut::<G>();
+    let (grad_c, _) = grads.c.as_chunks_mut::<G>();
+    let (history, _) = history.as_chunks_mut::<G>();
+    let (states, kept) = history.split_at_mut(CHUNK + 1);
+    for group in 0..groups {
+        let decay = &decay[group];
+        states[0] = start[group];
+        let mut state = start[group];
+        for t in 0..steps {
+            let dt = chunk.dt[t];
+            let input = simd.mul(dt, chunk.u[t]);
+            let b = &b[t * groups + group];
+            for n in 0..G {
+                kept[t][n] = simd.exp2(simd.mul(decay[n], dt));
+                let added = simd.mul(input, simd.splat(b[n]));
+                state[n] = simd.mul_add(kept[t][n], state[n], added);
+            }
+            states[t + 1] = state;
+        }
+
+        let mut carried = grad_h[group];
+        let mut grad_a_sum = grad_a[group];
+        for t in (0..steps).rev() {
+            let dt = chunk.dt[t];
+            let input = simd.mul(dt, chunk.u[t]);
+            let g = grad_y[t];
+            let (b, c) = (&b[t * groups + group], &c[t * groups + group]);
+            let mut of_input = grads.input[t];
+            let mut of_decay = grads.dt_decay[t];
+            let mut of_b = [input; G];
+            let mut of_c = [g; G];
+            for n in 0..G {
+                of_c[n] = simd.mul(g, states[t + 1][n]);
+                let of_state = simd.mul_add(g, simd.splat(c[n]), carried[n]);
+                of_input = simd.mul_add(of_state, simd.splat(b[n]), of_input);
+                of_b[n] = simd.mul(of_state, input);
+                carried[n] = simd.mul(of_state, kept[t][n]);
+                let of_exponent = simd.mul(carried[n], states[t][n]);
+                grad_a_sum[n] = simd.mul_add(of_exponent, dt, grad_a_sum[n]);
+                of_decay = simd.mul_add(of_exponent, decay[n], of_decay);
+            }
+            simd.add_lane_sums(&of_b, &mut grad_b[t * groups + group]);
+            simd.add_lane_sums(&of_c, &mut grad_c[t * groups + group]);
+            grads.input[t] = of_input;
+            grads.dt_decay[t] = of_decay;
+        }
+        grad_h[group] = carried;
+        grad_a[group] = grad_a_sum;
+    }
+}
+
+/// Vectors of scratch memory that [`backward`] needs for groups of `group` states.
+pub(super) fn history_len(group: usize) -> usize {
+    (2 * CHUNK + 1) * group
+}

@@ -1,0 +1,302 @@
+//! One sequence through one direction: where its numbers lie, its weights in vector form, and the
+//! working memory that brings a chunk of steps together.
+
+use pulp::NullaryFnOnce;
+use std::f32::consts::LOG2_E;
+use std::ops::Range;
+
+use super::exponential::{exp, softplus_and_slope};
+use super::lanes::{Lanes, MAX_LANES};
+use super::prefetch::prefetch;
+use super::recurrence::{CHUNK, Chunk};
+
+/// The data of one sequence, channels last. Step `t` reads place `order[t]` of every array.
+#[derive(Clone, Copy)]
+pub(super) struct Sequence<'a> {
+    /// Place of every step; a permutation of `0..order.len()`.
+    pub order: &'a [u32],
+    /// Input, `[places, channels]`.
+    pub u: &'a [f32],
+    /// What the input was projected to.
+    pub rows: Rows<'a>,
+    /// Where the step sizes come from.
+    pub step_size: StepSize<'a>,
+}
+
+impl Sequence<'_> {
+    /// Asks for what a chunk will read, and for the same places of `others`, `[places, channels]`.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, places: &[u32], others: &[&[f32]]) {
+        let Rows { data, stride, offset, rank, states } = self.rows;
+        let channels = self.u.len() / self.order.len().max(1);
+        for &place in places {
+            let place = place as usize;
+            prefetch(&data[place * stride + offset..][..rank + 2 * states]);
+            prefetch(&self.u[place * channels..][..channels]);
+            for other in others {
+                prefetch(&other[place * channels..][..channels]);
+            }
+        }
+    }
+}
+
+/// `dt_r | B | C` of every place: `rank + 2·states` numbers, `stride` apart, from `offset` on.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub data: &'a [f32],
+    pub stride: usize,
+    pub offset: usize,
+    pub rank: usize,
+    pub states: usize,
+}
+
+/// Where the step sizes come from.
+#[derive(Clone, Copy)]
+pub(super) enum StepSize<'a> {
+    /// `softplus(W·dt_r + bias)`, `W` of low rank.
+    LowRank,
+    /// `delta + bias`, `[places, channels]`, through softplus or not.
+    Given { delta: &'a [f32], softplus: bool },
+}
+
+/// The matrix `A`, `[channels, states]`.
+#[derive(Clone, Copy)]
+pub(super) enum Decay<'a> {
+    /// `A` itself.
+    Matrix(&'a [f32]),
+    /// `A = -exp(a_log)`.
+    NegativeLog(&'a [f32]),
+}
+
+/// The weights of one direction in vectors of channels. Missing channels and states are zero.
+pub(super) struct Weights<S: Lanes> {
+    pub channels: usize,
+    /// States rounded up to whole groups.
+    pub padded_states: usize,
+    /// `A·log2(e)`, `[blocks][padded_states]`.
+    pub decay: Vec<S::F>,
+    /// `[blocks]`
+    pub skip: Vec<S::F>,
+    /// `[blocks]`
+    pub bias: Vec<S::F>,
+    /// `[blocks][rank]`
+    pub dt_weight: Vec<S::F>,
+}
+
+/// Brings the weights of one direction into vector form.
+pub(super) struct PackWeights<'a, S: Lanes> {
+    pub simd: S,
+    pub states: usize,
+    pub decay: Decay<'a>,
+    /// `[channels]`
+    pub skip: &'a [f32],
+    /// `[channels]`
+    pub bias: &'a [f32],
+    /// `[channels, rank]`
+    pub dt_weight: &'a [f32],
+}
+
+impl<S: Lanes> NullaryFnOnce for PackWeights<'_, S> {
+    type Output = Weights<S>;
+
+    #[inline(always)]
+    fn call(self) -> Weights<S> {
+        let Self { simd, states, decay, skip, bias, dt_weight } = self;
+        let channels = skip.len();
+        let rank = dt_weight.len() / channels.max(1);
+        let padded_states = padded_states(states);
+        let blocks = channels.div_ceil(S::LANES);
+        let mut weights = Weights {
+            channels,
+            padded_states,
+            decay: vec![simd.splat(0.0); blocks * padded_states],
+            skip: Vec::with_capacity(blocks),
+            bias: Vec::with_capacity(blocks),
+            dt_weight: Vec::with_capacity(blocks * rank),
+        };
+        for block in 0..blocks {
+            let channels = weights.channels_of(block);
+            for state in 0..states {
+                let scaled = match decay {
+                    Decay::Matrix(a) => {
+                        let a = column(simd, a, states, state, channels.clone());
+                        simd.mul(a, simd.splat(LOG2_E))
+                    }
+                    Decay::NegativeLog(a_log) => {
+                        let a_log = column(simd, a_log, states, state, channels.clone());
+                        simd.mul(exp(simd, a_log), simd.splat(-LOG2_E))
+                    }
+                };
+                weights.decay[block * padded_states + state] = scaled;
+            }
+            weights.skip.push(simd.load_some(&skip[channels.clone()]));
+            weights.bias.push(simd.load_some(&bias[channels.clone()]));
+            for r in 0..rank {
+                weights.dt_weight.push(column(simd, dt_weight, rank, r, channels.clone()));
+            }
+        }
+        weights
+    }
+}
+
+impl<S: Lanes> Weights<S> {
+    /// Blocks of channels.
+    pub(super) fn blocks(&self) -> usize {
+        self.channels.div_ceil(S::LANES)
+    }
+
+    /// `A·log2(e)` of one block.
+    pub(super) fn decay_of(&self, block: usize) -> &[S::F] {
+        &self.decay[block * self.padded_states..][..self.padded_states]
+    }
+
+    /// The channels of one block.
+    #[inline(always)]
+    pub(super) fn channels_of(&self, block: usize) -> Range<usize> {
+        block * S::LANES..self.channels.min((block + 1) * S::LANES)
+    }
+
+    /// Where the channels of one block lie in an array `[places, channels]`.
+    #[inline(always)]
+    pub(super) fn places_of(&self, block: usize, place: u32) -> Range<usize> {
+        let channels = self.channels_of(block);
+        let row = place as usize * self.channels;
+        row + channels.start..row + channels.end
+    }
+}
+
+/// States rounded up to 4 or to a multiple of 8, so that a group of either size divides them.
+fn padded_states(states: usize) -> usize {
+    if states <= 4 { 4 } else { states.next_multiple_of(8) }
+}
+
+/// Column `index` of the rows `block` of a matrix with `width` columns.
+#[inline(always)]
+fn column<S: Lanes>(
+    simd: S,
+    matrix: &[f32],
+    width: usize,
+    index: usize,
+    block: Range<usize>,
+) -> S::F {
+    let mut lanes = [0.0; MAX_LANES];
+    for (lane, row) in lanes.iter_mut().zip(block) {
+        *lane = matrix[row * width + index];
+    }
+    simd.load(&lanes)
+}
+
+/// Working memory: the numbers of at most [`CHUNK`] steps, brought together.
+pub(super) struct Gathered<S: Lanes> {
+    /// `[steps][padded_states]`
+    pub b: Vec<f32>,
+    /// `[steps][padded_states]`
+    pub c: Vec<f32>,
+    /// `[rank][CHUNK]`
+    pub dt_r: Vec<f32>,
+    /// Input of one block, `[steps]`
+    pub u: Vec<S::F>,
+    /// Step sizes of one block, `[steps]`
+    pub dt: Vec<S::F>,
+    /// Derivative of `dt` by what goes into softplus, `[steps]`
+    pub slope: Vec<S::F>,
+}
+
+impl<S: Lanes> Gathered<S> {
+    /// Memory for the chunks of one sequence.
+    #[inline(always)]
+    pub(super) fn new(simd: S, sequence: &Sequence<'_>, weights: &Weights<S>) -> Self {
+        Self {
+            b: vec![0.0; CHUNK * weights.padded_states],
+            c: vec![0.0; CHUNK * weights.padded_states],
+            dt_r: vec![0.0; CHUNK * sequence.rows.rank],
+            u: vec![simd.splat(0.0); CHUNK],
+            dt: vec![simd.splat(0.0); CHUNK],
+            slope: vec![simd.splat(0.0); CHUNK],
+        }
+    }
+
+    /// Brings what all channels share.
+    #[inline(always)]
+    pub(super) fn rows(&mut self, rows: &Rows<'_>, places: &[u32]) {
+        let Rows { data, stride, offset, rank, states } = *rows;
+        let padded_states = self.b.len() / CHUNK;
+        let into = self.b.chunks_exact_mut(padded_states).zip(self.c.chunks_exact_mut(padded_states));
+        for (t, (&place, (b, c))) in places.iter().zip(into).enumerate() {
+            let row = &data[place as usize * stride + offset..][..rank + 2 * states];
+            let (dt_r, rest) = row.split_at(rank);
+            let (from_b, from_c) = rest.split_at(states);
+            for (r, &x) in dt_r.iter().enumerate() {
+                self.dt_r[r * CHUNK + t] = x;
+            }
+            copy_states(from_b, b);
+            copy_states(from_c, c);
+        }
+    }
+
+    /// Brings the input and the step sizes of one block, after [`rows`](Self::rows). The slopes
+    /// only when `SLOPE` is set.
+    #[inline(always)]
+    pub(super) fn channels<const SLOPE: bool>(
+        &mut self,
+        simd: S,
+        sequence: &Sequence<'_>,
+        weights: &Weights<S>,
+        places: &[u32],
+        block: usize,
+    ) {
+        for (u, &place) in self.u.iter_mut().zip(places) {
+            *u = simd.load_some(&sequence.u[weights.places_of(block, place)]);
+        }
+        let bias = weights.bias[block];
+        let dt = &mut self.dt[..places.len()];
+        let softplus = match sequence.step_size {
+            StepSize::LowRank => {
+                let rank = sequence.rows.rank;
+                let dt_weight = &weights.dt_weight[block * rank..][..rank];
+                for (t, dt) in dt.iter_mut().enumerate() {
+                    *dt = bias;
+                    for (&weight, dt_r) in dt_weight.iter().zip(self.dt_r.chunks_exact(CHUNK)) {
+                        *dt = simd.mul_add(weight, simd.splat(dt_r[t]), *dt);
+                    }
+                }
+                true
+            }
+            StepSize::Given { delta, softplus } => {
+                for (dt, &place) in dt.iter_mut().zip(places) {
+                    let delta = simd.load_some(&delta[weights.places_of(block, place)]);
+                    *dt = simd.add(bias, delta);
+                }
+                softplus
+            }
+        };
+        if softplus {
+            for (dt, slope) in dt.iter_mut().zip(&mut self.slope) {
+                let (value, derivative) = softplus_and_slope(simd, *dt);
+                *dt = value;
+                if SLOPE {
+                    *slope = derivative;
+                }
+            }
+        } else if SLOPE {
+            self.slope.fill(simd.splat(1.0));
+        }
+    }
+
+    /// The chunk of `steps` steps that lies here.
+    #[inline(always)]
+    pub(super) fn chunk(&self, steps: usize) -> Chunk<'_, S> {
+        Chunk { u: &self.u[..steps], dt: &self.dt[..steps], b: &self.b, c: &self.c }
+    }
+}
+
+/// Copies the states of one step; places beyond them stay as they are.
+#[inline(always)]
+pub(super) fn copy_states(from: &[f32], into: &mut [f32]) {
+    if let (Ok(from), Some(into)) = (<&[f32; 16]>::try_from(from), into.first_chunk_mut()) {
+        // The usual number, in one or two moves.
+        *into = *from;
+    } else {
+        into[..from.len()].copy_from_slice(from);
+    }
+}

@@ -1,0 +1,311 @@
+//! Where each normal score falls between the anomalous ones.
+//!
+//! The curves of this crate change their height only at the scores of positives; of the negatives
+//! they need to know no more than how many lie between two neighbouring positives and how many
+//! tie with one. So the few positives are sorted, and each negative is placed between two of them:
+//! no sort of the negatives, no copy, one pass.
+//!
+//! ```text
+//! positives              p0           p1           p2
+//! counts      between 0  tied 0  ..1  tied 1  ..2  tied 2  between 3
+//! ```
+//!
+//! A place is found through two tables over the [`order_key`]s. The first cuts the range of the
+//! positives into equal parts, the second cuts each part further into cells, the finer the more
+//! positives lie in it, so that any distribution of scores ends with about one positive in every
+//! third cell. Most negatives lie below the first positive of their cell, and counting them there is
+//! all they need. The few others are looked up among the positives.
+
+use crate::order::{order_key, score_of_key};
+
+/// Counts of the negatives around each distinct positive score.
+pub(crate) struct Placement {
+    range: KeyRange,
+    /// Offsets of the positives, increasing, then [`WINDOW`] times `u32::MAX`.
+    positives: Vec<u32>,
+    parts: Vec<Part>,
+    cells: Vec<Cell>,
+    /// Per cell, how many positives lie below it; one more entry closes the last cell.
+    n_below_cell: Vec<u32>,
+    /// Negatives strictly between positive `i - 1` and positive `i`, without those that are still
+    /// counted in the cells. The last entry lies above all positives.
+    between: Vec<u64>,
+    /// Negatives equal to positive `i`.
+    tied: Vec<u64>,
+    /// Upper limit of any count in the cells.
+    in_cells: u64,
+}
+
+/// Negatives around one positive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placed {
+    /// Strictly below this positive and strictly above the next lower one.
+    pub(crate) below: u64,
+    /// Equal to this positive.
+    pub(crate) tied: u64,
+}
+
+/// Scores that are worked on together.
+const BLOCK: usize = 256;
+/// Positives that are compared without a branch.
+const WINDOW: usize = 4;
+/// Upper limit of the number of parts: 1024 entries of 8 bytes stay in the first-level cache.
+const MAX_PARTS_LOG2: u32 = 10;
+
+/// One of the equal parts of the range, cut into a power of two of cells.
+#[derive(Clone, Copy)]
+struct Part {
+    /// The cell of an offset is `(offset >> cell_shift) + cell_base`, wrapping.
+    cell_base: u32,
+    cell_shift: u32,
+}
+
+/// A stretch of offsets.
+#[derive(Clone, Copy)]
+struct Cell {
+    /// The lowest positive in it, `u32::MAX` when there is none.
+    first: u32,
+    /// Negatives in it that lie below `first`.
+    count: u32,
+}
+
+impl Placement {
+    /// Starts without negatives. `keys` are the strictly increasing [`order_key`]s of finite
+    /// scores.
+    pub(crate) fn new(keys: &[u32]) -> Self {
+        let range = KeyRange::around(keys);
+        let positives: Vec<u32> = keys.iter().map(|key| key - range.first_key).collect();
+        let mut placement = Self {
+            range,
+            parts: Vec::new(),
+            cells: Vec::new(),
+            n_below_cell: Vec::new(),
+            between: vec![0; positives.len() + 1],
+            tied: vec![0; positives.len()],
+            positives,
+            in_cells: 0,
+        };
+        placement.cut_into_cells();
+        placement.positives.extend([u32::MAX; WINDOW]);
+        placement
+    }
+
+    /// Places every score of `scores`. All are finite.
+    pub(crate) fn add_all(&mut self, scores: &[f32]) {
+        for block in scores.chunks(BLOCK) {
+            self.add_block(block);
+        }
+    }
+
+    /// Places the scores whose mask pixel is 0.
+    pub(crate) fn add_background(&mut self, scores: &[f32], mask: &[u8]) {
+        let mut background = [0.0; BLOCK];
+        for (block, mask) in scores.chunks(BLOCK).zip(mask.chunks(BLOCK)) {
+            if mask.iter().fold(0, |any, &pixel| any | pixel) == 0 {
+                self.add_block(block);
+                continue;
+            }
+            let mut n = 0;
+            for (&score, _) in block.iter().zip(mask).filter(|&(_, &pixel)| pixel == 0) {
+                background[n] = score;
+                n += 1;
+            }
+            self.add_block(&background[..n]);
+        }
+    }
+
+    /// The counts per positive from the lowest to the highest, and the number of negatives above
+    /// all of them.
+    pub(crate) fn finish(mut self) -> (Vec<Placed>, u64) {
+        self.empty_cells();
+        let counts = self.between.iter().zip(&self.tied);
+        let placed = counts.map(|(&below, &tied)| Placed { below, tied }).collect();
+        (placed, self.between[self.tied.len()])
+    }
+
+    /// Makes parts and cells for the positives.
+    fn cut_into_cells(&mut self) {
+        let Self { range, positives, .. } = self;
+        let mut n_below = 0;
+        for part in 0..=u64::from(range.last_offset >> range.part_shift) {
+            let start = part << range.part_shift;
+            let in_part = count_below(&positives[n_below..], start + (1 << range.part_shift));
+            // Between two and four cells per positive.
+            let split = (2 * in_part).next_power_of_two().trailing_zeros().min(range.part_shift);
+            let cell_shift = range.part_shift - split;
+            let cell_base = (self.cells.len() as u32).wrapping_sub((start >> cell_shift) as u32);
+            self.parts.push(Part { cell_base, cell_shift });
+            for cell in 1..=1_u64 << split {
+                let end = start + (cell << cell_shift);
+                let in_cell = count_below(&positives[n_below..], end);
+                let first = if in_cell > 0 { positives[n_below] } else { u32::MAX };
+                self.cells.push(Cell { first, count: 0 });
+                self.n_below_cell.push(n_below as u32);
+                n_below += in_cell;
+            }
+        }
+        self.n_below_cell.push(n_below as u32);
+    }
+
+    /// Places up to [`BLOCK`] scores.
+    fn add_block(&mut self, scores: &[f32]) {
+        self.in_cells += scores.len() as u64;
+        if self.in_cells > u64::from(u32::MAX) {
+            self.empty_cells();
+            self.in_cells = scores.len() as u64;
+        }
+
+        let mut offsets = [0; BLOCK];
+        self.range.offsets(scores, &mut offsets);
+        // Scores at or above the first positive of their cell, kept for a closer look.
+        let mut rest = [(0, 0); BLOCK];
+        let mut n_rest = 0;
+        for &offset in &offsets[..scores.len()] {
+            let part = self.parts[(offset >> self.range.part_shift) as usize];
+            let position = (offset >> part.cell_shift).wrapping_add(part.cell_base);
+            let cell = &mut self.cells[position as usize];
+            // Both happen without a branch, which nothing could predict.
+            let is_below = offset < cell.first;
+            cell.count += u32::from(is_below);
+            rest[n_rest % BLOCK] = (offset, position);
+            n_rest += usize::from(!is_below);
+        }
+        for &(offset, cell) in &rest[..n_rest] {
+            self.add_inside(offset, cell as usize);
+        }
+    }
+
+    /// Places an offset that does not lie below the first positive of its cell.
+    fn add_inside(&mut self, offset: u32, cell: usize) {
+        let start = self.n_below_cell[cell] as usize;
+        // Positives behind the cell are larger than the offset, so they never count.
+        let window = &self.positives[start..start + WINDOW];
+        let mut n_below = start;
+        for &positive in window {
+            n_below += usize::from(positive < offset);
+        }
+        if n_below == start + WINDOW {
+            let end = self.n_below_cell[cell + 1] as usize;
+            let beyond = &self.positives[n_below..end.max(n_below)];
+            n_below += beyond.partition_point(|&positive| positive < offset);
+        }
+        if self.positives[n_below] == offset {
+            self.tied[n_below] += 1;
+        } else {
+            self.between[n_below] += 1;
+        }
+    }
+
+    /// Moves the counts of the cells to [`between`](Self::between).
+    fn empty_cells(&mut self) {
+        for (cell, &n_below) in self.cells.iter_mut().zip(&self.n_below_cell) {
+            self.between[n_below as usize] += u64::from(cell.count);
+            cell.count = 0;
+        }
+    }
+}
+
+/// The keys from just below the lowest positive to just above the highest. An offset is the
+/// distance from the first of them; scores outside are moved to the ends.
+struct KeyRange {
+    lowest: f32,
+    highest: f32,
+    first_key: u32,
+    last_offset: u32,
+    /// An offset loses this many low bits to become the number of a part.
+    part_shift: u32,
+}
+
+impl KeyRange {
+    fn around(keys: &[u32]) -> Self {
+        let score = |key: Option<&u32>| key.map_or(0.0, |&key| score_of_key(key));
+        let (lowest, highest) = (score(keys.first()).next_down(), score(keys.last()).next_up());
+        let first_key = order_key(lowest);
+        let last_offset = order_key(highest) - first_key;
+        let offset_bits = u32::BITS - last_offset.leading_zeros();
+        let part_shift = offset_bits.saturating_sub(MAX_PARTS_LOG2);
+        Self { lowest, highest, first_key, last_offset, part_shift }
+    }
+
+    /// Writes the offsets of finite scores; the loop handles several at a time.
+    fn offsets(&self, scores: &[f32], offsets: &mut [u32; BLOCK]) {
+        let &Self { lowest, highest, first_key, .. } = self;
+        for (offset, &score) in offsets.iter_mut().zip(scores) {
+            // Not `clamp`, which cares about NaN and is slower.
+            let score = if score > lowest { score } else { lowest };
+            let score = if score < highest { score } else { highest };
+            *offset = order_key(score).wrapping_sub(first_key);
+        }
+    }
+}
+
+/// How many of the increasing `offsets` lie below `limit`.
+fn count_below(offsets: &[u32], limit: u64) -> usize {
+    offsets.iter().take_while(|&&offset| u64::from(offset) < limit).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Scores over all magnitudes with many ties, or crowded into a few units in the last place.
+    fn scores(max_len: usize) -> impl Strategy<Value = Vec<f32>> {
+        let wide = prop_oneof![(-4_i32..4).prop_map(|x| x as f32), -1e30_f32..1e30, -1.0_f32..1.0];
+        let crowded = (0_u32..40).prop_map(|ulps| f32::from_bits(0x3f80_0000 + ulps));
+        proptest::collection::vec(prop_oneof![wide, crowded], 0..max_len)
+    }
+
+    fn distinct_keys(positives: &[f32]) -> Vec<u32> {
+        let mut keys: Vec<u32> = positives.iter().map(|&score| order_key(score)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    fn by_definition(keys: &[u32], negatives: &[f32]) -> (Vec<Placed>, u64) {
+        let count = |test: &dyn Fn(u32) -> bool| {
+            negatives.iter().filter(|&&score| test(order_key(score))).count() as u64
+        };
+        let placed = (0..keys.len()).map(|i| Placed {
+            below: count(&|key| key < keys[i] && (i == 0 || key > keys[i - 1])),
+            tied: count(&|key| key == keys[i]),
+        });
+        (placed.collect(), count(&|key| keys.last().is_none_or(|&last| key > last)))
+    }
+
+    proptest! {
+        #[test]
+        fn equals_the_definition(positives in scores(60), negatives in scores(200)) {
+            let keys = distinct_keys(&positives);
+            let mut placement = Placement::new(&keys);
+            placement.add_all(&negatives);
+            prop_assert_eq!(placement.finish(), by_definition(&keys, &negatives));
+        }
+
+        #[test]
+        fn masked_pixels_are_left_out(
+            positives in scores(20),
+            pixels in scores(100),
+            defect in 0_usize..100,
+        ) {
+            let keys = distinct_keys(&positives);
+            let mask: Vec<u8> = (0..pixels.len()).map(|i| u8::from(i / 5 == defect / 5)).collect();
+            let background: Vec<f32> =
+                pixels.iter().zip(&mask).filter(|&(_, &mask)| mask == 0).map(|(&s, _)| s).collect();
+            let mut placement = Placement::new(&keys);
+            placement.add_background(&pixels, &mask);
+            prop_assert_eq!(placement.finish(), by_definition(&keys, &background));
+        }
+    }
+
+    #[test]
+    fn extreme_keys_have_a_place() {
+        let keys = distinct_keys(&[f32::MIN, f32::MAX]);
+        let negatives = [f32::MIN, 0.0, f32::MAX, -1.0];
+        let mut placement = Placement::new(&keys);
+        placement.add_all(&negatives);
+        assert_eq!(placement.finish(), by_definition(&keys, &negatives));
+    }
+}

@@ -1,0 +1,158 @@
+//! Positives and negatives in the order of their scores: what every curve is drawn from.
+
+use crate::error::{MetricError, Unit};
+use crate::order::{order_key, score_of_key};
+use crate::placement::Placement;
+
+/// One threshold at which a positive is found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// The threshold: everything that scores as high or higher is called anomalous.
+    pub score: f32,
+    /// Positives with exactly this score, at least 1.
+    pub positives: u64,
+    /// Negatives strictly between this score and the next higher step.
+    pub negatives_above: u64,
+    /// Negatives with exactly this score.
+    pub negatives_tied: u64,
+}
+
+/// The thresholds at which something anomalous is found, from the highest down.
+///
+/// Equal scores form one step, and -0.0 equals 0.0. Negatives are only counted, because nothing
+/// but their number between two positives matters to a metric; those below the last step are in
+/// [`negatives`](Self::negatives) alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranking {
+    steps: Vec<Step>,
+    positives: u64,
+    negatives: u64,
+    unit: Unit,
+}
+
+impl Ranking {
+    /// Ranks `scores`; `is_anomalous[i]` is the truth for `scores[i]`.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricError::LengthMismatch`] and [`MetricError::ScoreNotFinite`].
+    pub fn new(scores: &[f32], is_anomalous: &[bool]) -> Result<Self, MetricError> {
+        Self::of_unit(scores, is_anomalous, Unit::Score)
+    }
+
+    /// [`Ranking::new`] with the word that errors use for the ranked things.
+    pub(crate) fn of_unit(
+        scores: &[f32],
+        is_anomalous: &[bool],
+        unit: Unit,
+    ) -> Result<Self, MetricError> {
+        if scores.len() != is_anomalous.len() {
+            return Err(MetricError::LengthMismatch {
+                scores: scores.len(),
+                labels: is_anomalous.len(),
+            });
+        }
+        if let Some(index) = scores.iter().position(|score| !score.is_finite()) {
+            let value = scores[index].to_string();
+            return Err(MetricError::ScoreNotFinite { index, value });
+        }
+        let with_label = |wanted: bool| {
+            let pairs = scores.iter().zip(is_anomalous);
+            pairs.filter(move |&(_, &label)| label == wanted).map(|(&score, _)| score)
+        };
+
+        let mut positive_keys: Vec<u32> = with_label(true).map(order_key).collect();
+        positive_keys.sort_unstable();
+        let groups: Vec<(u32, u64)> = positive_keys
+            .chunk_by(|a, b| a == b)
+            .map(|tied| (tied[0], tied.len() as u64))
+            .collect();
+        let keys: Vec<u32> = groups.iter().map(|&(key, _)| key).collect();
+        let mut placement = Placement::new(&keys);
+        let negatives: Vec<f32> = with_label(false).collect();
+        placement.add_all(&negatives);
+        Ok(Self::from_placement(&groups, placement, unit))
+    }
+
+    /// Puts together what is known of the positives, as (key, how many) from the lowest up, and
+    /// the counts of the negatives around the same keys.
+    pub(crate) fn from_placement(
+        positives: &[(u32, u64)],
+        placement: Placement,
+        unit: Unit,
+    ) -> Self {
+        let (placed, above_all) = placement.finish();
+        let mut steps = Vec::with_capacity(positives.len());
+        let mut negatives = above_all;
+        let mut negatives_above = above_all;
+        for (&(key, positives), placed) in positives.iter().zip(&placed).rev() {
+            steps.push(Step {
+                score: score_of_key(key),
+                positives,
+                negatives_above,
+                negatives_tied: placed.tied,
+            });
+            negatives_above = placed.below;
+            negatives += placed.below + placed.tied;
+        }
+        let positives = positives.iter().map(|&(_, count)| count).sum();
+        Self { steps, positives, negatives, unit }
+    }
+
+    /// The steps, from the highest score to the lowest.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Number of positives.
+    pub fn positives(&self) -> u64 {
+        self.positives
+    }
+
+    /// Number of negatives.
+    pub fn negatives(&self) -> u64 {
+        self.negatives
+    }
+
+    /// An error when there is no positive.
+    pub(crate) fn need_positives(&self) -> Result<(), MetricError> {
+        if self.positives == 0 {
+            return Err(MetricError::NoPositives { unit: self.unit, negatives: self.negatives });
+        }
+        Ok(())
+    }
+
+    /// An error when there is no negative.
+    pub(crate) fn need_negatives(&self) -> Result<(), MetricError> {
+        if self.negatives == 0 {
+            return Err(MetricError::NoNegatives { unit: self.unit, positives: self.positives });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_form_one_step_and_zeros_are_equal() {
+        let scores = [0.5, -0.0, 0.5, 0.0, 0.5, 0.7, -3.0, 0.1];
+        let labels = [true, true, true, false, false, false, false, false];
+        let ranking = Ranking::new(&scores, &labels).unwrap();
+        let steps = [
+            Step { score: 0.5, positives: 2, negatives_above: 1, negatives_tied: 1 },
+            Step { score: 0.0, positives: 1, negatives_above: 1, negatives_tied: 1 },
+        ];
+        assert_eq!(ranking.steps(), steps);
+        assert_eq!((ranking.positives(), ranking.negatives()), (3, 5));
+    }
+
+    #[test]
+    fn broken_input_is_refused() {
+        let error = Ranking::new(&[0.1, f32::NAN], &[true, false]).unwrap_err();
+        assert_eq!(error.to_string(), "score 1 is `NaN`, not a finite number");
+        let error = Ranking::new(&[0.1], &[]).unwrap_err();
+        assert_eq!(error.to_string(), "1 scores but 0 labels");
+    }
+}

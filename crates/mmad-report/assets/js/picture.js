@@ -1,0 +1,150 @@
+// One picture with its map and mask: decoded once, drawn into any canvas.
+
+import { THRESHOLD_LEVEL, contourPath, heatLayer } from './colour.js';
+
+/**
+ * @typedef {import('./colour.js').GreyMap} GreyMap
+ * @typedef {{name: string, class: string, defect: string | null, verdict: string, score: number,
+ *   score01: number, threshold: number, picture: string, map: string, mask: string | null}} Picture
+ * @typedef {{image: HTMLImageElement, map: GreyMap, contour: Path2D, mask: GreyMap | null,
+ *   heat: Map<string, HTMLCanvasElement>}} Decoded `heat` holds the map in the colours used so far
+ * @typedef {{opacity: number, colormap: string, contour: boolean}} View
+ */
+
+/** @type {Map<Picture, Promise<Decoded>>} */
+const decoded = new Map();
+
+/**
+ * Decodes picture, map and mask, once per picture.
+ * @param {Picture} picture
+ * @returns {Promise<Decoded>}
+ */
+export function decodePicture(picture) {
+  let pending = decoded.get(picture);
+  if (!pending) {
+    pending = decodeParts(picture);
+    decoded.set(picture, pending);
+  }
+  return pending;
+}
+
+/** @param {Picture} picture */
+async function decodeParts(picture) {
+  const [image, map, mask] = await Promise.all([
+    decodeImage(picture.picture),
+    decodeImage(picture.map).then(greyLevels),
+    picture.mask ? decodeImage(picture.mask).then(greyLevels) : null,
+  ]);
+  return { image, map, contour: contourPath(map, THRESHOLD_LEVEL), mask, heat: new Map() };
+}
+
+/** @param {string} url */
+async function decodeImage(url) {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  return image;
+}
+
+/**
+ * @param {HTMLImageElement} image
+ * @returns {GreyMap}
+ */
+function greyLevels(image) {
+  const canvas = document.createElement('canvas');
+  canvas.width = image.naturalWidth;
+  canvas.height = image.naturalHeight;
+  const context = context2d(canvas);
+  context.drawImage(image, 0, 0);
+  const { width, height, data } = context.getImageData(0, 0, canvas.width, canvas.height);
+  return { width, height, levels: Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]) };
+}
+
+/** @param {HTMLCanvasElement} canvas */
+function context2d(canvas) {
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  if (!context) throw new Error('this browser cannot draw on a canvas');
+  return context;
+}
+
+/**
+ * Draws the picture so that its longer side is about `side` pixels, and returns the context.
+ * @param {HTMLCanvasElement} canvas
+ * @param {HTMLImageElement} image
+ * @param {number} side
+ */
+function drawBase(canvas, image, side) {
+  const scale = side / Math.max(image.naturalWidth, image.naturalHeight);
+  canvas.width = Math.max(1, Math.round(image.naturalWidth * scale));
+  canvas.height = Math.max(1, Math.round(image.naturalHeight * scale));
+  const context = context2d(canvas);
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  return context;
+}
+
+/**
+ * Strokes a path given in map pixels, light on dark, so that it shows on any picture.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Path2D} path
+ * @param {GreyMap} map
+ */
+function strokeContour(context, path, map) {
+  const { width, height } = context.canvas;
+  context.save();
+  context.scale(width / map.width, height / map.height);
+  const pixel = map.width / width;
+  const line = Math.max(width, height) / 220;
+  for (const [style, wide] of /** @type {[string, number][]} */ ([['#0009', 3], ['#fff', 1.3]])) {
+    context.strokeStyle = style;
+    context.lineWidth = line * wide * pixel;
+    context.stroke(path);
+  }
+  context.restore();
+}
+
+/**
+ * The picture with its map over it.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Decoded} parts
+ * @param {View} view
+ * @param {Record<string, Uint8Array>} colormaps
+ * @param {number} side
+ */
+export function drawOverlay(canvas, parts, view, colormaps, side) {
+  const context = drawBase(canvas, parts.image, side);
+  const heat = parts.heat.get(view.colormap) ?? heatLayer(parts.map, colormaps[view.colormap]);
+  parts.heat.set(view.colormap, heat);
+  context.globalAlpha = view.opacity;
+  context.drawImage(heat, 0, 0, canvas.width, canvas.height);
+  context.globalAlpha = 1;
+  if (view.contour) strokeContour(context, parts.contour, parts.map);
+}
+
+/**
+ * The picture with the true defect tinted and outlined.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Decoded} parts
+ * @param {number} side
+ */
+export function drawTruth(canvas, parts, side) {
+  const context = drawBase(canvas, parts.image, side);
+  if (!parts.mask) return;
+  const tint = new Uint8Array(768);
+  for (let i = 0; i < 768; i += 3) tint.set([86, 180, 233], i);
+  context.globalAlpha = 0.45;
+  context.drawImage(heatLayer(parts.mask, tint), 0, 0, canvas.width, canvas.height);
+  context.globalAlpha = 1;
+  strokeContour(context, contourPath(parts.mask, THRESHOLD_LEVEL), parts.mask);
+}
+
+/**
+ * The map's value at a place given as fractions of width and height; 1 means 1 or more.
+ * @param {Decoded} parts
+ * @param {number} x
+ * @param {number} y
+ */
+export function mapValue({ map }, x, y) {
+  const column = Math.min(map.width - 1, Math.max(0, Math.floor(x * map.width)));
+  const row = Math.min(map.height - 1, Math.max(0, Math.floor(y * map.height)));
+  return map.levels[row * map.width + column] / 255;
+}

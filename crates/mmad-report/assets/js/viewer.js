@@ -1,0 +1,146 @@
+// One picture at full size: overlay, value under the cursor, arrow keys for the neighbours.
+
+import { el } from './dom.js';
+import { decodePicture, drawOverlay, drawTruth, mapValue } from './picture.js';
+
+/**
+ * @typedef {import('./picture.js').Picture} Picture
+ * @typedef {import('./picture.js').View} View
+ */
+
+/**
+ * Opacity, colours and contour, kept in `view`.
+ * @param {View} view
+ * @param {Record<string, Uint8Array>} colormaps
+ * @param {() => void} onChange
+ */
+export function createViewControls(view, colormaps, onChange) {
+  const opacity = el('input', { type: 'range', min: 0, max: 1, step: 0.01, class: 'opacity' });
+  const colormap = el('select', {}, ...Object.keys(colormaps).map((name) => el('option', { value: name }, name)));
+  const contour = el('input', { type: 'checkbox' });
+  const scale = el('canvas', { width: 256, height: 1, 'aria-hidden': 'true' });
+  const changed = () => {
+    Object.assign(view, { opacity: Number(opacity.value), colormap: colormap.value, contour: contour.checked });
+    onChange();
+  };
+  for (const control of [opacity, colormap, contour]) control.addEventListener('input', changed);
+  const show = () => {
+    opacity.value = String(view.opacity);
+    colormap.value = view.colormap;
+    contour.checked = view.contour;
+    const image = new ImageData(256, 1);
+    const table = colormaps[view.colormap];
+    for (let i = 0; i < 256; i += 1) image.data.set([...table.subarray(3 * i, 3 * i + 3), 255], 4 * i);
+    scale.getContext('2d')?.putImageData(image, 0, 0);
+  };
+  show();
+  const node = el(
+    'div',
+    { class: 'view-controls' },
+    el('label', {}, 'Map opacity', opacity),
+    el('label', {}, 'Colours', colormap),
+    el('label', {}, contour, 'Contour at 0.5'),
+    el('div', { class: 'legend' }, scale, ...['0', '0.5 threshold', '≥ 1'].map((text) => el('span', {}, text))),
+  );
+  return { node, show };
+}
+
+/**
+ * A dialog that shows one picture of a list.
+ * @param {View} view
+ * @param {Record<string, Uint8Array>} colormaps
+ * @param {() => void} onViewChange
+ * @param {(picture: Picture) => Node[]} describe the badges of a picture
+ */
+export function createViewer(view, colormaps, onViewChange, describe) {
+  /** @type {Picture[]} */
+  let list = [];
+  let index = 0;
+  const heading = el('h2', { id: 'viewer-title' });
+  const badges = el('p', { class: 'badges' });
+  const overlay = el('canvas', { class: 'overlay' });
+  const truth = el('canvas', {});
+  const plain = el('img', { alt: 'The picture alone' });
+  const probe = el('output', { class: 'readout' });
+  const facts = el('dl', { class: 'facts' });
+  const controls = createViewControls(view, colormaps, onViewChange);
+  const dialog = el(
+    'dialog',
+    { class: 'viewer', 'aria-labelledby': 'viewer-title' },
+    el(
+      'header',
+      {},
+      el('div', {}, heading, badges),
+      el('button', { type: 'button', 'aria-label': 'Previous picture', click: () => step(-1) }, '←'),
+      el('button', { type: 'button', 'aria-label': 'Next picture', click: () => step(1) }, '→'),
+      el('button', { type: 'button', 'aria-label': 'Close', click: () => dialog.close() }, '✕'),
+    ),
+    el('div', { class: 'stage' }, el('div', {}, overlay, probe), el('div', { class: 'aside' }, plain, truth, facts)),
+    controls.node,
+  );
+  document.body.append(dialog);
+
+  async function draw() {
+    controls.show();
+    const picture = list[index];
+    const parts = await decodePicture(picture);
+    if (picture !== list[index]) return;
+    drawOverlay(overlay, parts, view, colormaps, 1024);
+    drawTruth(truth, parts, 512);
+  }
+
+  /** @param {number} by */
+  function step(by) {
+    index = (index + by + list.length) % list.length;
+    const picture = list[index];
+    heading.textContent = `${picture.class} / ${picture.name}`;
+    badges.replaceChildren(...describe(picture));
+    plain.src = picture.picture;
+    overlay.setAttribute('role', 'img');
+    overlay.setAttribute('aria-label', `Anomaly map over ${picture.name}`);
+    truth.hidden = picture.mask === null;
+    probe.textContent = 'Point at the picture to read the map.';
+    const values = {
+      Truth: picture.defect ?? 'good part',
+      Score: picture.score01.toFixed(3),
+      'Raw score': picture.score.toPrecision(5),
+      'Raw threshold': picture.threshold.toPrecision(5),
+      'Shipped verdict': picture.verdict,
+      Position: `${index + 1} of ${list.length}`,
+    };
+    const pairs = Object.entries(values).flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]);
+    facts.replaceChildren(...pairs);
+    draw();
+  }
+
+  overlay.addEventListener('pointermove', async (event) => {
+    const box = overlay.getBoundingClientRect();
+    const parts = await decodePicture(list[index]);
+    const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+    const value = mapValue(parts, x, y);
+    const pixel = [Math.floor(x * parts.image.naturalWidth), Math.floor(y * parts.image.naturalHeight)];
+    const shown = value === 1 ? '≥ 1' : value.toFixed(3);
+    probe.textContent = `x ${pixel[0]}, y ${pixel[1]}: ${shown}${value >= 0.5 ? ', defective' : ''}`;
+  });
+  dialog.addEventListener('keydown', (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    // A slider keeps its own arrow keys.
+    if (by && !(event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement)) step(by);
+  });
+
+  return {
+    /**
+     * @param {Picture[]} pictures
+     * @param {number} first
+     */
+    open(pictures, first) {
+      list = pictures;
+      index = first;
+      dialog.showModal();
+      step(0);
+    },
+    redraw() {
+      if (dialog.open) draw();
+    },
+  };
+}

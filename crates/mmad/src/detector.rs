@@ -1,0 +1,257 @@
+//! The only way to score a picture: evaluation, prediction and every later server go through it.
+//!
+//! ```text
+//! picture ─ resize, normalise ─ encoder ─ method ─ anomaly map ─ blur ─ largest value
+//! ```
+//!
+//! Pictures are scored one at a time, so a score depends on the picture and the weights alone.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use mmad_data::{Picture, Preprocess, restore_map};
+
+use crate::anomaly_map::{Level, SIGMA_PX, blur, raw_map};
+use crate::calibrate::{ClassCalibration, normalised};
+use crate::method::{Method, Observation};
+use crate::methods;
+use crate::model_file::{ModelCard, ModelFile, ModelFileError};
+use crate::params::ParamSet;
+use crate::weights;
+
+/// A model that scores pictures.
+#[derive(Debug)]
+pub struct Detector {
+    method: Box<dyn Method>,
+    preprocess: Preprocess,
+    card: ModelCard,
+    class_features: Vec<f32>,
+    device: Device,
+}
+
+/// What the model says about one picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scored {
+    /// Largest value of the map.
+    pub score: f32,
+    /// Anomaly map in the model's own size, row-major.
+    pub map: Vec<f32>,
+    /// Rows of the map.
+    pub height: usize,
+    /// Columns of the map.
+    pub width: usize,
+    /// The class whose training pictures look most like this one; an index into the card's.
+    pub nearest_class: Option<usize>,
+}
+
+/// What keeps a model from scoring.
+#[derive(Debug, thiserror::Error)]
+pub enum DetectorError {
+    /// The model file.
+    #[error(transparent)]
+    File(#[from] ModelFileError),
+    /// The file names a method that this program does not have.
+    #[error("the model uses method `{0}`, which this program does not have")]
+    UnknownMethod(String),
+    /// The configuration in the file.
+    #[error("the configuration in the model file cannot be used: {why}")]
+    Config {
+        /// What is wrong.
+        why: String,
+    },
+    /// The weights do not fit the configuration.
+    #[error(transparent)]
+    Weights(#[from] weights::WeightsError),
+    /// The file's own picture has another score than when the file was written.
+    #[error("self-test failed: the model file's picture scores {found}, expected {expected}")]
+    SelfTest {
+        /// Score in the card.
+        expected: f32,
+        /// Score now.
+        found: f32,
+    },
+}
+
+impl DetectorError {
+    /// How to mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::File(error) => error.hint(),
+            Self::Weights(error) => error.hint(),
+            Self::UnknownMethod(_) => Some("`mmad methods` lists those that exist".to_owned()),
+            Self::Config { .. } => Some("the file was changed; train or import again".to_owned()),
+            Self::SelfTest { .. } => Some(
+                "the file is damaged, or this machine computes wrongly; copy the file again and \
+                 compare its checksum"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+/// Largest relative difference of the self-test score that different processors may show.
+const SELF_TEST_TOLERANCE: f32 = 1e-3;
+
+impl Detector {
+    /// Loads a model file and lets it test itself.
+    ///
+    /// # Errors
+    ///
+    /// [`DetectorError`] where the file is missing, damaged or of another version, or where its
+    /// own picture does not get the score written beside it.
+    pub fn load(path: &Path, device: &Device) -> Result<Self, DetectorError> {
+        let file = ModelFile::read(path)?;
+        let expected = file.card.self_test_score;
+        let self_test = file.self_test_rgb.clone();
+        let detector = Self::from_file(file, device)?;
+        let found = detector.score_resized(&self_test).score;
+        let difference = (found - expected).abs();
+        // Written so that NaN fails.
+        if !(difference <= SELF_TEST_TOLERANCE * expected.abs().max(1e-3)) {
+            return Err(DetectorError::SelfTest { expected, found });
+        }
+        Ok(detector)
+    }
+
+    /// Builds a detector from a file in memory, without its self-test.
+    ///
+    /// # Errors
+    ///
+    /// [`DetectorError`] where configuration and tensors do not fit.
+    pub fn from_file(file: ModelFile, device: &Device) -> Result<Self, DetectorError> {
+        let config = &file.card.config;
+        let unknown = || DetectorError::UnknownMethod(config.method.clone());
+        let entry = methods::find(&config.method).ok_or_else(unknown)?;
+        config.validate().map_err(|error| DetectorError::Config { why: error.to_string() })?;
+        let method = (entry.build)(config, device)
+            .map_err(|error| DetectorError::Config { why: error.to_string() })?;
+        weights::load(method.params(), "", &file.tensors, "the model file", entry.id)?;
+        Self::new(method, file.card, file.class_features, device)
+    }
+
+    /// A detector around a method whose weights are in place and not tracked.
+    ///
+    /// # Errors
+    ///
+    /// [`DetectorError::Config`] for a size that no picture can be resized to.
+    pub fn new(
+        method: Box<dyn Method>,
+        card: ModelCard,
+        class_features: Vec<f32>,
+        device: &Device,
+    ) -> Result<Self, DetectorError> {
+        let data = &card.config.data;
+        let preprocess = Preprocess::imagenet(data.height_px, data.width_px)
+            .map_err(|error| DetectorError::Config { why: error.to_string() })?;
+        Ok(Self { method, preprocess, card, class_features, device: device.clone() })
+    }
+
+    /// The card of the model.
+    pub fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// Its parameters.
+    pub fn params(&self) -> &ParamSet {
+        self.method.params()
+    }
+
+    /// How pictures are brought to the model's size.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
+    /// Scores a decoded picture of any size.
+    pub fn score(&self, picture: &Picture) -> Scored {
+        self.score_pixels(self.preprocess.picture(picture))
+    }
+
+    /// Scores a picture that has the model's size already.
+    ///
+    /// # Shapes
+    ///
+    /// - `rgb`: `[height, width, 3]`, levels 0 to 255
+    pub fn score_resized(&self, rgb: &[u8]) -> Scored {
+        self.score_pixels(self.preprocess.normalise(rgb))
+    }
+
+    /// Scores a resized and normalised picture.
+    ///
+    /// # Shapes
+    ///
+    /// - `pixels`: `[height, width, 3]` in the model's size
+    ///
+    /// # Panics
+    ///
+    /// When the number of values is another.
+    pub fn score_pixels(&self, pixels: Vec<f32>) -> Scored {
+        let (height, width) = (self.preprocess.height(), self.preprocess.width());
+        let data = TensorData::new(pixels, [1, height, width, 3]);
+        let seen = self.method.observe(Tensor::from_data(data, &self.device));
+        let nearest_class = self.nearest_class(&mean_features(&seen));
+        let rebuilt = self.method.rebuild(&seen);
+        let map = anomaly_map(seen, rebuilt, height, width);
+        let score = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        Scored { score, map, height, width, nearest_class }
+    }
+
+    /// The threshold for a picture: of `class` where it is given, else of the nearest class.
+    pub fn threshold_for(&self, class: Option<&str>, scored: &Scored) -> Option<&ClassCalibration> {
+        let calibration = self.card.calibration.as_ref()?;
+        let guessed = scored.nearest_class.map(|index| self.card.classes[index].as_str());
+        calibration.class(class.or(guessed)?)
+    }
+
+    fn nearest_class(&self, features: &[f32]) -> Option<usize> {
+        let classes = self.class_features.chunks(features.len().max(1));
+        let distance = |class: &[f32]| -> f64 {
+            class.iter().zip(features).map(|(a, b)| f64::from(a - b).powi(2)).sum()
+        };
+        classes
+            .enumerate()
+            .map(|(index, class)| (index, distance(class)))
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+            .map(|(index, _)| index)
+    }
+}
+
+impl Scored {
+    /// Score on a scale where the threshold is 0.5; see [`normalised`].
+    pub fn normalised(&self, threshold: f32) -> f32 {
+        normalised(self.score, threshold)
+    }
+
+    /// The map in the picture's own pixels, row-major; empty for a picture without pixels.
+    pub fn map_in_picture(&self, picture_height: usize, picture_width: usize) -> Vec<f32> {
+        let (from, to) = ((self.height, self.width), (picture_height, picture_width));
+        restore_map(&self.map, from, to).unwrap_or_default()
+    }
+}
+
+/// Mean of the coarsest map of the encoder: what a picture looks like as a whole.
+///
+/// # Shapes
+///
+/// - `seen`: a batch of one; output: `[channels]`
+pub fn mean_features(seen: &Observation) -> Vec<f32> {
+    let mean = seen[2].clone().mean_dim(1).mean_dim(2);
+    mean.into_data().try_to_vec().expect("features are f32")
+}
+
+fn anomaly_map(seen: Observation, rebuilt: Observation, height: usize, width: usize) -> Vec<f32> {
+    let sizes = seen.each_ref().map(|map| map.dims());
+    let values = |maps: Observation| {
+        maps.map(|map| map.into_data().try_to_vec::<f32>().expect("features are f32"))
+    };
+    let (seen, rebuilt) = (values(seen), values(rebuilt));
+    let levels: Vec<Level<'_>> = (0..3)
+        .map(|level| Level {
+            seen: &seen[level],
+            rebuilt: &rebuilt[level],
+            height: sizes[level][1],
+            width: sizes[level][2],
+        })
+        .collect();
+    let smooth = blur(&raw_map(&levels, height, width), width, SIGMA_PX);
+    smooth.into_iter().map(|value| value as f32).collect()
+}

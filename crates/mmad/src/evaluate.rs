@@ -1,0 +1,137 @@
+//! A detector over a test set: seven metrics per class, one class in memory at a time.
+
+use std::collections::BTreeMap;
+
+use mmad_data::{DataError, LoadedSample, Loader, LoaderOptions, Sample};
+use mmad_metrics::{ClassMetrics, Evaluation, MetricError, MetricOptions, ScoredImage, class_metrics};
+
+use crate::detector::{Detector, Scored};
+
+/// One picture of the test set after scoring.
+#[derive(Debug)]
+pub struct TestPicture {
+    /// The picture as loaded, in the model's size.
+    pub loaded: LoadedSample,
+    /// What the model says.
+    pub scored: Scored,
+}
+
+/// What evaluation reports while it runs.
+pub trait Watch {
+    /// A picture was scored or could not be read; `n_done` of `n_all` are through.
+    fn progress(&mut self, n_done: usize, n_all: usize);
+    /// All readable pictures of a class, before they are dropped.
+    fn class_done(&mut self, class: &str, pictures: &[TestPicture]);
+}
+
+/// What an evaluation found.
+#[derive(Debug)]
+pub struct Evaluated {
+    /// The metrics.
+    pub evaluation: Evaluation,
+    /// Files that could not be read; they are in no metric.
+    pub unreadable: Vec<DataError>,
+    /// Seconds spent scoring, loading not counted where it was hidden.
+    pub seconds: f64,
+    /// Pictures scored.
+    pub n_pictures: usize,
+}
+
+/// What keeps an evaluation from being made at all.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// The loader could not be started.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A class whose scores have no metrics.
+    #[error("class `{class}`: {reason}")]
+    Metric {
+        /// Name of the class.
+        class: String,
+        /// What is wrong.
+        reason: MetricError,
+    },
+    /// No picture at all.
+    #[error("there is no test picture to evaluate")]
+    Empty,
+}
+
+impl EvaluateError {
+    /// How to mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Data(error) => error.hint(),
+            Self::Metric { reason, .. } => reason.hint(),
+            Self::Empty => Some("`mmad data check` shows what was found in the folder".to_owned()),
+        }
+    }
+}
+
+/// Scores `samples` class by class and computes the metrics.
+///
+/// # Errors
+///
+/// [`EvaluateError`]; a single unreadable picture is not an error but is listed in the result.
+pub fn evaluate(
+    detector: &Detector,
+    samples: &[Sample],
+    options: &MetricOptions,
+    loader: &LoaderOptions,
+    watch: &mut dyn Watch,
+) -> Result<Evaluated, EvaluateError> {
+    let mut by_class = BTreeMap::<&str, Vec<Sample>>::new();
+    for sample in samples {
+        by_class.entry(&sample.class).or_default().push(sample.clone());
+    }
+    let start = std::time::Instant::now();
+    let mut classes: Vec<(String, ClassMetrics)> = Vec::new();
+    let mut unreadable = Vec::new();
+    let (mut n_done, mut n_pictures) = (0, 0);
+    for (class, of_class) in by_class {
+        let mut pictures = Vec::new();
+        for item in Loader::new(of_class, detector.preprocess().clone(), loader.clone())? {
+            match item {
+                Ok(mut loaded) => {
+                    let pixels = std::mem::take(&mut loaded.pixels);
+                    let scored = detector.score_pixels(pixels);
+                    pictures.push(TestPicture { loaded, scored });
+                }
+                Err(error) => unreadable.push(error),
+            }
+            n_done += 1;
+            watch.progress(n_done, samples.len());
+        }
+        if pictures.is_empty() {
+            continue;
+        }
+        n_pictures += pictures.len();
+        let metrics = metrics_of(&pictures, options)
+            .map_err(|reason| EvaluateError::Metric { class: class.to_owned(), reason })?;
+        classes.push((class.to_owned(), metrics));
+        watch.class_done(class, &pictures);
+    }
+    if classes.is_empty() {
+        return Err(EvaluateError::Empty);
+    }
+    let evaluation = Evaluation { options: *options, classes };
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(Evaluated { evaluation, unreadable, seconds, n_pictures })
+}
+
+fn metrics_of(
+    pictures: &[TestPicture],
+    options: &MetricOptions,
+) -> Result<ClassMetrics, MetricError> {
+    let images: Vec<ScoredImage<'_>> = pictures
+        .iter()
+        .map(|TestPicture { loaded, scored }| ScoredImage {
+            name: &loaded.sample.name,
+            width: scored.width,
+            map: &scored.map,
+            mask: loaded.mask.as_deref(),
+            score: scored.score,
+            is_anomalous: loaded.sample.is_anomalous(),
+        })
+        .collect();
+    class_metrics(&images, options)
+}

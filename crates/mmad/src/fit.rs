@@ -1,0 +1,351 @@
+//! From a folder of pictures to a model file: hold out, train, calibrate, describe.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use mmad_data::{DataError, Dataset, HoldOut, Loader, LoaderOptions, Preprocess, Sample, Split};
+use sha2::{Digest as _, Sha256};
+
+use crate::calibrate::{Calibration, CalibrationError};
+use crate::detector::{Detector, DetectorError, mean_features};
+use crate::method::Method;
+use crate::methods;
+use crate::methods::mmad::model::{ConfigError, ENCODER_PREFIX};
+use crate::model_file::{FORMAT_VERSION, ModelCard, ModelFile, ModelFileError, TrainingRecord};
+use crate::projection;
+use crate::run_file::{RunConfig, RunFileError};
+use crate::train::pictures::Pictures;
+use crate::train::{Run, TrainError, Trained, Watch, checkpoint, train};
+use crate::weights::{self, WeightsError};
+
+/// What keeps a folder of pictures from becoming a model.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    /// The pictures.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The run file.
+    #[error(transparent)]
+    Config(#[from] RunFileError),
+    /// The method's own values.
+    #[error(transparent)]
+    Method(#[from] ConfigError),
+    /// A method that does not exist.
+    #[error("there is no method `{0}`")]
+    UnknownMethod(String),
+    /// The encoder's weights.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The training.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The thresholds.
+    #[error(transparent)]
+    Calibrate(#[from] CalibrationError),
+    /// The finished model.
+    #[error(transparent)]
+    Detector(#[from] DetectorError),
+    /// The model file.
+    #[error(transparent)]
+    File(#[from] ModelFileError),
+    /// The run's folder.
+    #[error("cannot make the folder `{path}`")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+impl FitError {
+    /// How to mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Data(error) => error.hint(),
+            Self::Config(error) => error.hint(),
+            Self::Method(error) => Some(error.hint()),
+            Self::UnknownMethod(_) => Some("`mmad methods` lists those that exist".to_owned()),
+            Self::Weights(error) => error.hint(),
+            Self::Train(error) => error.hint(),
+            Self::Calibrate(error) => error.hint(),
+            Self::Detector(error) => error.hint(),
+            Self::File(error) => error.hint(),
+            Self::Folder { .. } => Some("choose another with `--out`".to_owned()),
+        }
+    }
+}
+
+/// Share of good pictures that a fresh model may reject.
+pub const DEFAULT_FALSE_REJECT_RATE: f64 = 0.01;
+
+/// Most training pictures per class that the class's mean features are taken from.
+const N_FEATURE_PICTURES: usize = 32;
+
+/// What a run works on.
+#[derive(Debug)]
+pub struct Fit<'a> {
+    /// The configuration.
+    pub config: &'a RunConfig,
+    /// The pictures; only good training pictures are used.
+    pub dataset: &'a Dataset,
+    /// Where checkpoint, log and model go.
+    pub folder: &'a Path,
+    /// Whether to go on from a checkpoint in the folder.
+    pub resume: bool,
+    /// How pictures are read.
+    pub loader: LoaderOptions,
+    /// Where to compute.
+    pub device: Device,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Fitted {
+    /// How the training ended.
+    pub trained: Trained,
+    /// The model file; `None` where the run was stopped before its end.
+    pub model: Option<PathBuf>,
+    /// Training and calibration pictures that could not be read.
+    pub unreadable: Vec<DataError>,
+    /// The thresholds.
+    pub calibration: Option<Calibration>,
+}
+
+/// Pictures of a run, parted into those that train and those that calibrate.
+///
+/// # Errors
+///
+/// [`DataError`] for an unknown class or an impossible share.
+pub fn part(dataset: &Dataset, config: &RunConfig) -> Result<HoldOut, DataError> {
+    let dataset = select(dataset, config)?;
+    let good = dataset.of_split(Split::Train);
+    mmad_data::hold_out(&good, config.data.calibration_share, config.seed)
+}
+
+/// The classes of the configuration; all where it names none.
+///
+/// # Errors
+///
+/// [`DataError::UnknownClass`].
+pub fn select(dataset: &Dataset, config: &RunConfig) -> Result<Dataset, DataError> {
+    match config.data.classes.is_empty() {
+        true => Ok(dataset.clone()),
+        false => dataset.with_classes(&config.data.classes),
+    }
+}
+
+/// Trains, calibrates and writes `model.mmad` into the folder.
+///
+/// # Errors
+///
+/// [`FitError`]. What was trained up to then is in the folder's checkpoint.
+pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
+    let config = fit.config;
+    config.validate()?;
+    let unknown = || FitError::UnknownMethod(config.method.clone());
+    let entry = methods::find(&config.method).ok_or_else(unknown)?;
+    let source = |source| FitError::Folder { path: fit.folder.to_owned(), source };
+    std::fs::create_dir_all(fit.folder).map_err(source)?;
+    let HoldOut { train: samples, calibration } = part(fit.dataset, config)?;
+    let data_sha256 = select(fit.dataset, config)?.digest();
+
+    let encoder_state = weights::read_encoder(config.encoder.arch, &config.encoder.weights)?;
+    let encoder_sha256 = encoder_state.sha256();
+    let method = (entry.build)(config, &fit.device)?;
+    let origin = format!("`{}`", config.encoder.weights);
+    let arch = config.encoder.arch;
+    weights::load(method.params(), ENCODER_PREFIX, &encoder_state, &origin, arch.name())?;
+    drop(encoder_state);
+
+    let data = &config.data;
+    let preprocess = Preprocess::imagenet(data.height_px, data.width_px)?;
+    if arch.channels() != config.mmad.widths {
+        fit_projections(fit, method.as_ref(), &samples, &preprocess)?;
+    }
+
+    let text = config.to_toml()?;
+    let run_sha256 = digest(&[text.as_bytes(), data_sha256.as_bytes(), encoder_sha256.as_bytes()]);
+    let run = Run {
+        config,
+        run_sha256: &run_sha256,
+        folder: Some(fit.folder),
+        resume: fit.resume,
+    };
+    let [w0, w1, w2] = config.mmad.widths;
+    let n_pixels = data.height_px * data.width_px;
+    let bytes = 2 * (n_pixels / 16 * w0 + n_pixels / 64 * w1 + n_pixels / 256 * w2);
+    let mut pictures = Pictures::new(
+        samples,
+        preprocess.clone(),
+        fit.loader.clone(),
+        &fit.device,
+        bytes,
+        data_cache_bytes(config),
+    );
+    let trained = train(method.as_ref(), &mut pictures, &run, watch)?;
+    let mut unreadable: Vec<DataError> = pictures.take_unreadable();
+    if !trained.is_complete {
+        return Ok(Fitted { trained, model: None, unreadable, calibration: None });
+    }
+
+    let classes = class_names(pictures.samples());
+    let class_features = class_features(
+        method.as_ref(),
+        &classes,
+        pictures.samples(),
+        &preprocess,
+        &fit.loader,
+        &fit.device,
+    )?;
+    let record = TrainingRecord {
+        data_sha256,
+        encoder_sha256,
+        n_pictures: pictures.len(),
+        n_steps: trained.progress.step,
+        final_loss: trained.final_loss,
+        seconds: trained.progress.seconds,
+        threads: rayon::current_num_threads(),
+    };
+    let tensors = weights::to_state(method.params())?;
+    let card = ModelCard {
+        format_version: FORMAT_VERSION,
+        program_version: env!("CARGO_PKG_VERSION").to_owned(),
+        config: config.clone(),
+        classes,
+        calibration: None,
+        training: record,
+        self_test_score: 0.0,
+    };
+    let detector = Detector::new(method, card.clone(), class_features.clone(), &fit.device)?;
+    let held_out = score_good(&detector, &calibration, &fit.loader)?;
+    unreadable.extend(held_out.unreadable);
+    let scores: Vec<(String, Vec<f32>)> =
+        held_out.scores.into_iter().filter(|(_, scores)| !scores.is_empty()).collect();
+    let calibration = match scores.is_empty() {
+        true => None,
+        false => Some(Calibration::new(scores, DEFAULT_FALSE_REJECT_RATE)?),
+    };
+    let self_test_rgb = held_out.first_rgb.unwrap_or_else(|| vec![128; 3 * n_pixels]);
+    let self_test_score = detector.score_resized(&self_test_rgb).score;
+    let card = ModelCard { calibration: calibration.clone(), self_test_score, ..card };
+    let path = fit.folder.join("model.mmad");
+    ModelFile { card, tensors, class_features, self_test_rgb }.write(&path)?;
+    Ok(Fitted { trained, model: Some(path), unreadable, calibration })
+}
+
+fn data_cache_bytes(config: &RunConfig) -> u64 {
+    config.train.feature_cache_mb.saturating_mul(1_000_000)
+}
+
+fn fit_projections(
+    fit: &Fit<'_>,
+    method: &dyn Method,
+    samples: &[Sample],
+    preprocess: &Preprocess,
+) -> Result<(), FitError> {
+    let (arch, widths) = (fit.config.encoder.arch, fit.config.mmad.widths);
+    let encoder = crate::encoder::Encoder::of(method.params(), ENCODER_PREFIX, arch, &fit.device)?;
+    let resnet = encoder.resnet();
+    let rows = projection::fit(resnet, widths, samples, preprocess, &fit.loader, &fit.device)?;
+    for (stage, rows) in rows.into_iter().enumerate() {
+        let name = format!("projection.{stage}.weight");
+        if let Some(param) = method.params().find(&name) {
+            param.set_values(rows);
+        }
+    }
+    Ok(())
+}
+
+fn digest(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn class_names(samples: &[Sample]) -> Vec<String> {
+    let mut names: Vec<String> = samples.iter().map(|sample| sample.class.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Mean features of every class, `[classes, channels]`.
+pub(crate) fn class_features(
+    method: &dyn Method,
+    classes: &[String],
+    samples: &[Sample],
+    preprocess: &Preprocess,
+    loader: &LoaderOptions,
+    device: &Device,
+) -> Result<Vec<f32>, DataError> {
+    let mut all = Vec::new();
+    for class in classes {
+        let some: Vec<Sample> = samples
+            .iter()
+            .filter(|sample| sample.class == *class)
+            .take(N_FEATURE_PICTURES)
+            .cloned()
+            .collect();
+        let mut sum: Vec<f64> = Vec::new();
+        let mut n_seen = 0;
+        for loaded in Loader::new(some, preprocess.clone(), loader.clone())?.flatten() {
+            let shape = [1, preprocess.height(), preprocess.width(), 3];
+            let images = Tensor::from_data(TensorData::new(loaded.pixels, shape), device);
+            let features = mean_features(&method.observe(images));
+            sum.resize(features.len(), 0.0);
+            sum.iter_mut().zip(features).for_each(|(sum, value)| *sum += f64::from(value));
+            n_seen += 1;
+        }
+        all.extend(sum.iter().map(|sum| (sum / f64::from(n_seen.max(1))) as f32));
+    }
+    Ok(all)
+}
+
+/// Scores of good pictures by class.
+#[derive(Debug)]
+pub struct GoodScores {
+    /// Class and scores, in order of class.
+    pub scores: Vec<(String, Vec<f32>)>,
+    /// Pictures that could not be read.
+    pub unreadable: Vec<DataError>,
+    /// The first picture in the model's size.
+    pub first_rgb: Option<Vec<u8>>,
+}
+
+/// Scores good pictures, for calibration.
+///
+/// # Errors
+///
+/// [`DataError`] where no loader can be started.
+pub fn score_good(
+    detector: &Detector,
+    samples: &[Sample],
+    loader: &LoaderOptions,
+) -> Result<GoodScores, DataError> {
+    let mut found =
+        GoodScores { scores: Vec::new(), unreadable: Vec::new(), first_rgb: None };
+    for class in class_names(samples) {
+        let of_class = samples.iter().filter(|s| s.class == class).cloned().collect();
+        let mut scores = Vec::new();
+        for item in Loader::new(of_class, detector.preprocess().clone(), loader.clone())? {
+            match item {
+                Ok(loaded) => {
+                    scores.push(detector.score_pixels(loaded.pixels).score);
+                    found.first_rgb.get_or_insert(loaded.rgb);
+                }
+                Err(error) => found.unreadable.push(error),
+            }
+        }
+        found.scores.push((class, scores));
+    }
+    Ok(found)
+}
+
+/// The checkpoint of a run's folder, where there is one.
+pub fn checkpoint_in(folder: &Path) -> Option<PathBuf> {
+    Some(checkpoint::path_in(folder)).filter(|path| path.is_file())
+}

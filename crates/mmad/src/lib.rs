@@ -1,0 +1,22 @@
+//! Finds defects in pictures of products: one model for many product classes.
+
+pub mod anomaly_map;
+pub mod calibrate;
+pub mod detector;
+pub mod encoder;
+pub mod evaluate;
+pub mod fit;
+pub mod import;
+pub mod method;
+pub mod methods;
+pub mod mode;
+pub mod model_file;
+pub mod nn;
+pub mod ops;
+pub mod params;
+pub mod pretrain;
+pub mod projection;
+pub mod random;
+pub mod run_file;
+pub mod train;
+pub mod weights;

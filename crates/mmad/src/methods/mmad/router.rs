@@ -1,0 +1,181 @@
+//! The token router of the mixer: which pixels keep their value, and three small gates.
+//!
+//! Source: reference implementation, `Predictor`.
+//!
+//! ```text
+//! x, row, column ─ 1×1 ─ LN ─ LeakyReLU = f ┬─ mean over pixels ─ 1×1 ─ sigmoid   channel gate
+//!                                           ├─ 3×3 ─ sigmoid                       spatial gate
+//!                                           └─ mean over channels ─ MLP ─ softmax  keep or not
+//! ```
+//!
+//! Differences: the reference samples Gumbel noise in scoring too and averages the share of kept
+//! tokens over the batch. Here scoring keeps the expected share of each picture, so a score
+//! depends on the picture and the weights alone. The offsets steer an attention over one element
+//! and have no effect: their weights are loaded, saved and counted, never used.
+
+use burn::tensor::{Device, Tensor, TensorData, activation};
+
+use crate::mode::{KeepShare, Mode};
+use crate::nn::{Conv2d, ConvConfig, LayerNorm, Linear};
+use crate::params::{Init, Scope, Weight};
+
+const LEAK: f64 = 0.1;
+
+/// What the router decides about a map.
+#[derive(Debug, Clone)]
+pub struct Routing {
+    /// 1 where the pixel keeps its value, 0 elsewhere: `[b, h, w, 1]`.
+    pub keep: Tensor<4>,
+    /// Gate of every channel: `[b, 1, 1, channels]`, in `0..1`.
+    pub channel_gate: Tensor<4>,
+    /// Gate of every pixel: `[b, h, w, 1]`, in `0..1`.
+    pub spatial_gate: Tensor<4>,
+}
+
+/// Token router.
+#[derive(Debug, Clone)]
+pub struct Router {
+    reduce: Linear1x1,
+    norm: LayerNorm,
+    channel_gate: Linear1x1,
+    spatial_gate: Conv2d,
+    mask_hidden: Linear,
+    mask_out: Linear,
+}
+
+/// A 1×1 convolution kept in the checkpoint's shape `[n_out, n_in, 1, 1]`.
+#[derive(Debug, Clone)]
+pub(super) struct Linear1x1 {
+    weight: Weight<4>,
+    bias: Option<Weight<1>>,
+}
+
+impl Linear1x1 {
+    pub(super) fn new(scope: &Scope<'_>, n_in: usize, n_out: usize, has_bias: bool) -> Self {
+        let init = Init::Normal { std: (2.0 / n_out as f64).sqrt() };
+        Self {
+            weight: scope.weight("weight", [n_out, n_in, 1, 1], init),
+            bias: has_bias.then(|| scope.weight("bias", [n_out], Init::Zeros)),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - `x`: `[b, h, w, n_in]`; output: `[b, h, w, n_out]`
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let weight = self.weight.get();
+        let [n_out, n_in, _, _] = weight.dims();
+        let bias = self.bias.as_ref().map(Weight::get);
+        crate::ops::linear(x, weight.reshape([n_out, n_in]), bias)
+    }
+}
+
+impl Router {
+    /// Makes the router of a map with `channels` channels in `scope`.
+    pub fn new(scope: &Scope<'_>, channels: usize) -> Self {
+        let n_in = channels + 2;
+        let hidden = n_in / 4;
+        let reduce = Linear1x1::new(&scope.sub("in_conv.0"), n_in, hidden, true);
+        let norm = LayerNorm::new(&scope.sub("in_conv.1"), hidden, 1e-6);
+        // The offsets have no effect; their weights exist for the checkpoint alone.
+        Linear1x1::new(&scope.sub("out_offsets.0"), hidden, n_in / 8, true);
+        Linear1x1::new(&scope.sub("out_offsets.2"), n_in / 8, 2, true);
+        Self {
+            reduce,
+            norm,
+            channel_gate: Linear1x1::new(&scope.sub("out_CA.1"), hidden, channels, true),
+            spatial_gate: Conv2d::new(&scope.sub("out_SA.0"), ConvConfig::new(hidden, 1, 3)),
+            mask_hidden: Linear::new(&scope.sub("out_mask.0"), 1, 1, true),
+            mask_out: Linear::new(&scope.sub("out_mask.2"), 1, 2, true),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - `x`: `[b, h, w, channels]`
+    pub fn forward(&self, x: Tensor<4>, mode: &Mode<'_>) -> Routing {
+        let [batch, height, width, _] = x.dims();
+        let coordinates = coordinates(batch, height, width, &x.device());
+        let f = self.reduce.forward(Tensor::cat(vec![x, coordinates], 3));
+        let f = activation::leaky_relu(self.norm.forward(f), LEAK);
+
+        let mean = f.clone().mean_dim(1).mean_dim(2);
+        let scores = f.clone().mean_dim(3).reshape([batch, height * width, 1]);
+        let scores = activation::leaky_relu(self.mask_hidden.forward(scores), LEAK);
+        let scores = activation::softmax(self.mask_out.forward(scores), 2);
+        let keep = match mode {
+            Mode::Train(step) => {
+                let noise = step.gumbel(batch, height * width, &scores.device());
+                straight_through(scores, noise)
+            }
+            Mode::Score(share) => highest(scores.narrow(2, 0, 1), *share),
+        };
+        Routing {
+            keep: keep.reshape([batch, height, width, 1]),
+            channel_gate: activation::sigmoid(self.channel_gate.forward(mean)),
+            spatial_gate: activation::sigmoid(self.spatial_gate.forward(f)),
+        }
+    }
+}
+
+/// Row and column of every pixel in `-1..=1`: `[b, h, w, 2]`.
+fn coordinates(batch: usize, height: usize, width: usize, device: &Device) -> Tensor<4> {
+    let at = |index: usize, n: usize| match n {
+        0 | 1 => -1.0,
+        _ => (2.0 * index as f64 / (n - 1) as f64 - 1.0) as f32,
+    };
+    let values: Vec<f32> = (0..height)
+        .flat_map(|row| (0..width).flat_map(move |col| [at(row, height), at(col, width)]))
+        .collect();
+    let one = Tensor::<4>::from_data(TensorData::new(values, [1, height, width, 2]), device);
+    one.repeat_dim(0, batch)
+}
+
+/// Hard Gumbel sample with the gradient of the soft one.
+///
+/// # Shapes
+///
+/// - `scores`, `noise`: `[b, n, 2]`; output: `[b, n, 1]`, 0 or 1
+fn straight_through(scores: Tensor<3>, noise: Tensor<3>) -> Tensor<3> {
+    let noisy = scores + noise;
+    let first = noisy.clone().narrow(2, 0, 1);
+    let second = noisy.clone().narrow(2, 1, 1);
+    let hard = first.greater_equal(second).float().detach();
+    let soft = activation::softmax(noisy, 2).narrow(2, 0, 1);
+    // (soft - soft) is exactly zero, so the value is the hard sample to the bit.
+    (soft.clone() - soft.detach()) + hard
+}
+
+/// Marks the tokens with the highest scores: as many as the sampler would keep on average.
+///
+/// # Shapes
+///
+/// - `scores`: `[b, n, 1]`, probabilities; output: `[b, n, 1]`, 0 or 1
+fn highest(scores: Tensor<3>, share: KeepShare) -> Tensor<3> {
+    let [batch, n_tokens, _] = scores.dims();
+    let device = scores.device();
+    let scores: Vec<f32> = scores.detach().into_data().try_to_vec().expect("scores are f32");
+    let expected = |scores: &[f32]| -> f64 {
+        scores.iter().map(|&p| 1.0 / (1.0 + (-(2.0 * f64::from(p) - 1.0)).exp())).sum()
+    };
+    let over_batch = expected(&scores) / batch as f64;
+    let mut keep = vec![0.0_f32; scores.len()];
+    for (scores, keep) in scores.chunks(n_tokens).zip(keep.chunks_mut(n_tokens)) {
+        let n_expected = match share {
+            KeepShare::PerPicture => expected(scores),
+            KeepShare::PerBatch => over_batch,
+        };
+        let n_kept = (n_expected as usize).min(n_tokens);
+        for index in descending(scores).into_iter().take(n_kept) {
+            keep[index] = 1.0;
+        }
+    }
+    Tensor::from_data(TensorData::new(keep, [batch, n_tokens, 1]), &device)
+}
+
+/// Indices from the highest score to the lowest; of equal scores the lower index comes first.
+fn descending(scores: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    order
+}

@@ -1,0 +1,13 @@
+//! The methods, one folder or file and one line each.
+
+pub mod mmad;
+
+use crate::method::MethodEntry;
+
+/// Every method, in the order of `mmad methods`.
+pub static METHODS: &[MethodEntry] = &[mmad::ENTRY];
+
+/// The method called `id`.
+pub fn find(id: &str) -> Option<&'static MethodEntry> {
+    METHODS.iter().find(|entry| entry.id == id)
+}

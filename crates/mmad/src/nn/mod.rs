@@ -1,0 +1,13 @@
+//! Layers that methods are built from. They hold weights; the arithmetic is in [`crate::ops`].
+
+mod batch_norm;
+mod conv;
+mod linear;
+mod norm;
+mod residual;
+
+pub use batch_norm::{Activation, BatchNorm};
+pub use conv::{Conv2d, ConvConfig, DepthwiseConv2d};
+pub use linear::Linear;
+pub use norm::LayerNorm;
+pub use residual::{BasicBlock, Bottleneck, BottleneckConfig, ConvNorm};

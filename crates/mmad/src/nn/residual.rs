@@ -1,0 +1,161 @@
+//! The residual blocks of ResNets (He et al. 2016, "Deep Residual Learning").
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::tensor::{Tensor, activation};
+
+use super::{Activation, BatchNorm, Conv2d, ConvConfig};
+use crate::ops::{self, FoldedConv};
+use crate::params::Scope;
+
+/// Convolution and the batch norm after it; one convolution when scoring.
+#[derive(Debug, Clone)]
+pub struct ConvNorm {
+    conv: Conv2d,
+    norm: BatchNorm,
+    folded: Arc<Mutex<Option<(u64, FoldedConv)>>>,
+}
+
+impl ConvNorm {
+    /// Makes the convolution as `conv` and the norm as `norm` in `scope`.
+    pub fn new(scope: &Scope<'_>, conv: &str, norm: &str, config: ConvConfig) -> Self {
+        Self {
+            conv: Conv2d::new(&scope.sub(conv), config),
+            norm: BatchNorm::new(&scope.sub(norm), config.n_out),
+            folded: Arc::default(),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - `x`: `[b, h, w, n_in]`; output: `[b, h / stride, w / stride, n_out]`
+    pub fn forward(&self, x: Tensor<4>, is_training: bool, activation: Activation) -> Tensor<4> {
+        if is_training || !ops::can_fold(&x) {
+            return self.norm.forward(self.conv.forward(x), is_training, activation);
+        }
+        let y = self.folded().forward(x, None, activation == Activation::Relu);
+        if activation == Activation::Silu { ops::silu(y) } else { y }
+    }
+
+    /// `relu(norm(conv(x)) + residual)`.
+    fn forward_residual(&self, x: Tensor<4>, residual: Tensor<4>, is_training: bool) -> Tensor<4> {
+        if is_training || !ops::can_fold(&x) {
+            let y = self.norm.forward(self.conv.forward(x), is_training, Activation::None);
+            return activation::relu(y + residual);
+        }
+        self.folded().forward(x, Some(residual), true)
+    }
+
+    /// Convolution and norm as one, made anew only after a tensor was replaced.
+    fn folded(&self) -> FoldedConv {
+        let version = self.conv.version() + self.norm.version();
+        let mut folded = self.folded.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*folded {
+            Some((made_at, folded)) if *made_at == version => folded.clone(),
+            _ => {
+                let (scale, shift) = self.norm.scale_and_shift();
+                let options = self.conv.options();
+                let made =
+                    FoldedConv::new(self.conv.weight(), self.conv.bias(), scale, shift, options);
+                *folded = Some((version, made.clone()));
+                made
+            }
+        }
+    }
+}
+
+/// Basic block: 3×3 with the stride, 3×3, plus the shortcut.
+#[derive(Debug, Clone)]
+pub struct BasicBlock {
+    conv1: ConvNorm,
+    conv2: ConvNorm,
+    shortcut: Option<ConvNorm>,
+}
+
+impl BasicBlock {
+    /// Makes the block in `scope`.
+    pub fn new(scope: &Scope<'_>, n_in: usize, n_out: usize, stride: usize) -> Self {
+        let bare = |n_in| ConvConfig::new(n_in, n_out, 3).without_bias();
+        Self {
+            conv1: ConvNorm::new(scope, "conv1", "bn1", bare(n_in).stride(stride)),
+            conv2: ConvNorm::new(scope, "conv2", "bn2", bare(n_out)),
+            shortcut: shortcut(scope, n_in, n_out, stride),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - `x`: `[b, h, w, n_in]`; output: `[b, h / stride, w / stride, n_out]`
+    pub fn forward(&self, x: Tensor<4>, is_training: bool) -> Tensor<4> {
+        let y = self.conv1.forward(x.clone(), is_training, Activation::Relu);
+        let x = through_shortcut(x, self.shortcut.as_ref(), is_training);
+        self.conv2.forward_residual(y, x, is_training)
+    }
+}
+
+/// How to build a [`Bottleneck`].
+#[derive(Debug, Clone, Copy)]
+pub struct BottleneckConfig {
+    /// Channels in.
+    pub n_in: usize,
+    /// Channels of the two inner maps.
+    pub width: usize,
+    /// Channels out.
+    pub n_out: usize,
+    /// Stride of the block.
+    pub stride: usize,
+    /// Stride in the first 1×1 convolution (ResNet v1) rather than in the 3×3 (v1.5).
+    pub stride_in_first: bool,
+}
+
+/// Bottleneck: 1×1, 3×3, 1×1, plus the shortcut.
+#[derive(Debug, Clone)]
+pub struct Bottleneck {
+    conv1: ConvNorm,
+    conv2: ConvNorm,
+    conv3: ConvNorm,
+    shortcut: Option<ConvNorm>,
+}
+
+impl Bottleneck {
+    /// Makes the block in `scope`.
+    pub fn new(scope: &Scope<'_>, config: BottleneckConfig) -> Self {
+        let BottleneckConfig { n_in, width, n_out, stride, stride_in_first } = config;
+        let (first, second) = if stride_in_first { (stride, 1) } else { (1, stride) };
+        let bare = |n_in, n_out, kernel| ConvConfig::new(n_in, n_out, kernel).without_bias();
+        Self {
+            conv1: ConvNorm::new(scope, "conv1", "bn1", bare(n_in, width, 1).stride(first)),
+            conv2: ConvNorm::new(scope, "conv2", "bn2", bare(width, width, 3).stride(second)),
+            conv3: ConvNorm::new(scope, "conv3", "bn3", bare(width, n_out, 1)),
+            shortcut: shortcut(scope, n_in, n_out, stride),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - `x`: `[b, h, w, n_in]`; output: `[b, h / stride, w / stride, n_out]`
+    pub fn forward(&self, x: Tensor<4>, is_training: bool) -> Tensor<4> {
+        let y = self.conv1.forward(x.clone(), is_training, Activation::Relu);
+        let y = self.conv2.forward(y, is_training, Activation::Relu);
+        let x = through_shortcut(x, self.shortcut.as_ref(), is_training);
+        self.conv3.forward_residual(y, x, is_training)
+    }
+}
+
+fn shortcut(scope: &Scope<'_>, n_in: usize, n_out: usize, stride: usize) -> Option<ConvNorm> {
+    (stride != 1 || n_in != n_out).then(|| {
+        let config = ConvConfig::new(n_in, n_out, 1).stride(stride).without_bias();
+        ConvNorm::new(&scope.sub("downsample"), "0", "1", config)
+    })
+}
+
+fn through_shortcut(
+    x: Tensor<4>,
+    shortcut: Option<&ConvNorm>,
+    is_training: bool,
+) -> Tensor<4> {
+    match shortcut {
+        Some(shortcut) => shortcut.forward(x, is_training, Activation::None),
+        None => x,
+    }
+}

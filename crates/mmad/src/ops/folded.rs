@@ -1,0 +1,104 @@
+//! Convolution and batch norm as one convolution with packed weights, for scoring on the CPU.
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use mmad_kernels::conv2d::{ConvShape, PackedConv};
+
+use super::ConvOptions2d;
+use super::host_op::{HostOp, Input, call, runs_here};
+
+/// A convolution with its batch norm folded in.
+#[derive(Debug, Clone)]
+pub struct FoldedConv {
+    packed: Arc<PackedConv>,
+}
+
+/// True where a [`FoldedConv`] can take `x`: on the CPU, with no gradients to record.
+pub fn can_fold<const D: usize>(x: &Tensor<D>) -> bool {
+    runs_here(x) && !x.device().is_autodiff()
+}
+
+impl FoldedConv {
+    /// Folds `y · scale + shift` into a convolution.
+    ///
+    /// # Shapes
+    ///
+    /// - `weight`: `[n_out, n_in, k, k]`; `bias`, `scale`, `shift`: `[n_out]`
+    pub fn new(
+        weight: Tensor<4>,
+        bias: Option<Tensor<1>>,
+        scale: Tensor<1>,
+        shift: Tensor<1>,
+        options: ConvOptions2d,
+    ) -> Self {
+        let [out_channels, in_channels, kernel, _] = weight.dims();
+        let values = |tensor: Tensor<1>| -> Vec<f32> {
+            tensor.into_data().try_to_vec().expect("weights are f32")
+        };
+        let bias = match bias {
+            Some(bias) => bias * scale.clone() + shift,
+            None => shift,
+        };
+        let weight = weight * scale.reshape([out_channels, 1, 1, 1]);
+        let n_values = out_channels * in_channels * kernel * kernel;
+        let weight = values(weight.reshape([n_values]));
+        let ConvOptions2d { stride, padding, dilation } = options;
+        let shape = ConvShape {
+            batch: 1,
+            height: kernel * dilation,
+            width: kernel * dilation,
+            in_channels,
+            out_channels,
+            kernel,
+            stride,
+            padding,
+            dilation,
+        };
+        Self { packed: Arc::new(PackedConv::new(shape, &weight, Some(&values(bias)))) }
+    }
+
+    /// The convolution, plus `residual` where given, then perhaps ReLU.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[b, h, w, n_in]`; `residual` and output: `[b, h', w', n_out]`
+    pub fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>, relu: bool) -> Tensor<4> {
+        let [batch, height, width, _] = x.dims();
+        let shape = self.packed.shape(batch, height, width);
+        let op = FoldedOp { packed: Arc::clone(&self.packed), shape, relu };
+        let x: Input = x.into();
+        match residual {
+            Some(residual) => call(op, [x, residual.into()]),
+            None => call(op, [x]),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct FoldedOp {
+    packed: Arc<PackedConv>,
+    shape: ConvShape,
+    relu: bool,
+}
+
+impl HostOp for FoldedOp {
+    fn output_shape(&self) -> Vec<usize> {
+        let shape = self.shape;
+        vec![shape.batch, shape.out_height(), shape.out_width(), shape.out_channels]
+    }
+
+    fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
+        let mut y = vec![0.0; self.shape.output_len()];
+        let residual = inputs.get(1).copied();
+        let ConvShape { batch, height, width, .. } = self.shape;
+        let size = [batch, height, width];
+        self.packed.forward(size, inputs[0], residual, self.relu, &mut y);
+        y
+    }
+
+    fn backward(&self, _: &[&[f32]], _: &[f32], wanted: &[bool]) -> Vec<Option<Vec<f32>>> {
+        // `can_fold` keeps recorded tensors away from here.
+        wanted.iter().map(|_| None).collect()
+    }
+}

@@ -1,0 +1,369 @@
+//! Tensor operations of the methods, channels last, each with a fused CPU kernel and a slow twin.
+//!
+//! Feature maps are `[batch, height, width, channels]`, because every costly operation of MMAD
+//! (the scans, the depthwise convolutions, the products with small matrices) then reads memory in
+//! order. [`reference`] holds the twins.
+
+mod folded;
+mod host_op;
+mod linear;
+mod norm;
+mod pool;
+pub mod reference;
+mod scan;
+
+use std::sync::{Arc, OnceLock};
+
+use burn::tensor::{Tensor, TensorData, activation};
+use mmad_kernels::activation::{Activation as NormActivation, Pointwise};
+use mmad_kernels::batch_norm::BatchNormShape;
+use mmad_kernels::conv2d::ConvShape;
+use mmad_kernels::depthwise::DepthwiseShape;
+use mmad_kernels::instance_norm::InstanceNormShape;
+use mmad_kernels::layer_norm::{GateShape, LayerNormShape};
+use mmad_kernels::linear::LinearShape;
+use mmad_kernels::orders::DirectionTable;
+use mmad_kernels::pool::MaxPoolShape;
+use mmad_kernels::scan::{SelectiveScanShape, Ss2dShape};
+
+pub use self::folded::{FoldedConv, can_fold};
+use self::host_op::{Input, call, runs_here};
+
+/// Stride, padding and dilation of a dense convolution, equal in both directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvOptions2d {
+    /// Step between outputs, in pixels.
+    pub stride: usize,
+    /// Zeros around the map, in pixels.
+    pub padding: usize,
+    /// Distance between the taps of the kernel, in pixels.
+    pub dilation: usize,
+}
+
+/// The weights of a two-dimensional selective scan.
+#[derive(Debug, Clone)]
+pub struct ScanWeights {
+    /// From the low-rank step to every channel: `[directions, channels, rank]`.
+    pub dt_weight: Tensor<3>,
+    /// Bias of the step before softplus: `[directions, channels]`.
+    pub dt_bias: Tensor<2>,
+    /// Logarithm of the negated state matrix: `[directions, channels, states]`.
+    pub a_log: Tensor<3>,
+    /// Skip factor: `[directions, channels]`.
+    pub d_skip: Tensor<2>,
+}
+
+/// `y = x Wᵀ + b` over the last axis.
+///
+/// # Shapes
+///
+/// - `x`: `[…, n_in]`; `weight`: `[n_out, n_in]`; `bias`: `[n_out]`
+/// - output: `[…, n_out]`
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    if !runs_here(&x) {
+        return reference::linear(x, weight, bias);
+    }
+    let mut output = x.dims().to_vec();
+    let [outputs, inputs] = weight.dims();
+    let rows = output.iter().product::<usize>() / inputs.max(1);
+    output[D - 1] = outputs;
+    let op = linear::LinearOp { shape: LinearShape { rows, inputs, outputs }, output };
+    match bias {
+        Some(bias) => call(op, [x.into(), weight.into(), bias.into()]),
+        None => call(op, [x.into(), weight.into()]),
+    }
+}
+
+/// Dense convolution with a square kernel.
+///
+/// # Shapes
+///
+/// - `x`: `[b, h, w, n_in]`; `weight`: `[n_out, n_in, k, k]`; `bias`: `[n_out]`
+/// - output: `[b, h', w', n_out]`
+pub fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions2d,
+) -> Tensor<4> {
+    if !runs_here(&x) {
+        return reference::conv2d(x, weight, bias, options);
+    }
+    let [batch, height, width, in_channels] = x.dims();
+    let [out_channels, _, kernel, _] = weight.dims();
+    let ConvOptions2d { stride, padding, dilation } = options;
+    let shape = ConvShape {
+        batch,
+        height,
+        width,
+        in_channels,
+        out_channels,
+        kernel,
+        stride,
+        padding,
+        dilation,
+    };
+    let op = linear::ConvOp { shape };
+    match bias {
+        Some(bias) => call(op, [x.into(), weight.into(), bias.into()]),
+        None => call(op, [x.into(), weight.into()]),
+    }
+}
+
+/// Depthwise convolution with an odd square kernel, stride 1, same size out.
+///
+/// # Shapes
+///
+/// - `x`: `[b, h, w, c]`; `weight`: `[c, 1, k, k]`; `bias`: `[c]`
+/// - output: `[b, h, w, c]`
+pub fn depthwise_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+    if !runs_here(&x) {
+        return reference::depthwise_conv2d(x, weight, bias);
+    }
+    let [batch, height, width, channels] = x.dims();
+    let [_, _, kernel, _] = weight.dims();
+    let op = linear::DepthwiseOp {
+        shape: DepthwiseShape { batch, height, width, channels, kernel },
+    };
+    match bias {
+        Some(bias) => call(op, [x.into(), weight.into(), bias.into()]),
+        None => call(op, [x.into(), weight.into()]),
+    }
+}
+
+/// Layer norm over the last axis: `(x - mean) / sqrt(var + eps) · weight + bias`, biased variance.
+///
+/// # Shapes
+///
+/// - `x`: `[…, c]`; `weight`, `bias`: `[c]`; output: `[…, c]`
+pub fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    eps: f64,
+) -> Tensor<D> {
+    if !runs_here(&x) {
+        return reference::layer_norm(x, weight, bias, eps);
+    }
+    let output = x.dims().to_vec();
+    let op = norm::LayerNormOp { shape: rows_of(&output, eps), output };
+    call(op, [x.into(), weight.into(), bias.into()])
+}
+
+/// `layer_norm(y) · silu(z)`, the gate at the end of a selective-scan block; `z` is the second half
+/// of the channels of `both`.
+///
+/// # Shapes
+///
+/// - `y`: `[b, h, w, c]`; `both`: `[b, h, w, 2c]`; `weight`, `bias`: `[c]`; output: `[b, h, w, c]`
+pub fn norm_gate(
+    y: Tensor<4>,
+    both: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    eps: f64,
+) -> Tensor<4> {
+    if !runs_here(&y) {
+        return reference::norm_gate(y, both, weight, bias, eps);
+    }
+    let output = y.dims().to_vec();
+    let [.., channels] = y.dims();
+    let gate = GateShape { stride: 2 * channels, offset: channels };
+    let op = norm::NormGateOp { shape: rows_of(&output, eps), gate, output };
+    call(op, [y.into(), both.into(), weight.into(), bias.into()])
+}
+
+fn rows_of(shape: &[usize], eps: f64) -> LayerNormShape {
+    let channels = shape.last().copied().unwrap_or(1);
+    let rows = shape.iter().product::<usize>() / channels.max(1);
+    LayerNormShape { rows, channels, eps: eps as f32 }
+}
+
+/// Batch norm with the statistics of the batch, followed by `activation`.
+///
+/// Returns the result, the mean and the biased variance of the batch.
+///
+/// # Shapes
+///
+/// - `x`: `[b, h, w, c]`; `weight`, `bias`: `[c]`; output: `[b, h, w, c]`, `[c]`, `[c]`
+pub fn batch_norm(
+    x: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    eps: f64,
+    activation: NormActivation,
+) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+    if !runs_here(&x) {
+        return reference::batch_norm(x, weight, bias, eps, activation);
+    }
+    let device = x.device();
+    let output = x.dims().to_vec();
+    let LayerNormShape { rows, channels, eps } = rows_of(&output, eps);
+    let statistics = Arc::new(OnceLock::new());
+    let op = norm::BatchNormOp {
+        shape: BatchNormShape { rows, channels, eps, activation },
+        output,
+        statistics: Arc::clone(&statistics),
+    };
+    let y = call(op, [x.into(), weight.into(), bias.into()]);
+    let found = statistics.get().expect("the forward pass has run");
+    let vector = |values: &[f32]| {
+        Tensor::from_data(TensorData::new(values.to_vec(), [channels]), &device)
+    };
+    (y, vector(&found.mean), vector(&found.variance))
+}
+
+/// Instance norm (per picture and channel, no affine part) followed by SiLU.
+///
+/// # Shapes
+///
+/// - `x`: `[b, h, w, c]`; output: `[b, h, w, c]`
+pub fn instance_norm_silu(x: Tensor<4>, eps: f64) -> Tensor<4> {
+    if !runs_here(&x) {
+        return reference::instance_norm_silu(x, eps);
+    }
+    let [batch, height, width, channels] = x.dims();
+    let shape = InstanceNormShape { batch, pixels: height * width, channels, eps: eps as f32 };
+    let op = norm::InstanceNormSiluOp { shape, output: x.dims().to_vec() };
+    call(op, [x.into()])
+}
+
+/// Largest value of every 3×3 window, stride 2, padding 1.
+///
+/// # Shapes
+///
+/// - `x`: `[b, h, w, c]`; output: `[b, h / 2, w / 2, c]`, sizes rounded up
+pub fn max_pool(x: Tensor<4>) -> Tensor<4> {
+    if !runs_here(&x) {
+        return reference::max_pool(x);
+    }
+    let [batch, height, width, channels] = x.dims();
+    call(pool::MaxPoolOp { shape: MaxPoolShape { batch, height, width, channels } }, [x.into()])
+}
+
+/// `gelu(a) · b` of the two halves `a | b` of the channels, GELU in its exact form.
+///
+/// # Shapes
+///
+/// - `x`: `[b, h, w, 2c]`; output: `[b, h, w, c]`
+pub fn gelu_gate(x: Tensor<4>) -> Tensor<4> {
+    if !runs_here(&x) {
+        return reference::gelu_gate(x);
+    }
+    let [batch, height, width, channels] = x.dims();
+    call(norm::GeluGateOp { output: vec![batch, height, width, channels / 2] }, [x.into()])
+}
+
+/// `x · sigmoid(x)`.
+///
+/// # Shapes
+///
+/// - `x` and output: any, equal
+pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if !runs_here(&x) {
+        return activation::silu(x);
+    }
+    pointwise(Pointwise::Silu, x)
+}
+
+/// `x Φ(x)` with the exact normal distribution.
+///
+/// # Shapes
+///
+/// - `x` and output: any, equal
+pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if !runs_here(&x) {
+        return activation::gelu(x);
+    }
+    pointwise(Pointwise::Gelu, x)
+}
+
+fn pointwise<const D: usize>(activation: Pointwise, x: Tensor<D>) -> Tensor<D> {
+    call(norm::PointwiseOp { activation, output: x.dims().to_vec() }, [x.into()])
+}
+
+/// Two-dimensional selective scan: reads the pixels in every order of `table`, scans each
+/// sequence, puts the results back in place and sums over the directions.
+///
+/// # Shapes
+///
+/// - `u`: `[b, pixels, channels]`
+/// - `projected`: `[b, pixels, directions · (rank + 2 · states)]`, per direction the low-rank step,
+///   then `B`, then `C`
+/// - output: `[b, pixels, channels]`
+pub fn ss2d(
+    u: Tensor<3>,
+    projected: Tensor<3>,
+    weights: ScanWeights,
+    table: &Arc<DirectionTable>,
+) -> Tensor<3> {
+    if !runs_here(&u) {
+        return reference::ss2d(u, projected, weights, table);
+    }
+    let [batch, pixels, channels] = u.dims();
+    let [directions, _, rank] = weights.dt_weight.dims();
+    let [_, _, states] = weights.a_log.dims();
+    let shape = Ss2dShape { batch, pixels, channels, directions, rank, states };
+    let op = scan::Ss2dOp { shape, table: Arc::clone(table) };
+    let ScanWeights { dt_weight, dt_bias, a_log, d_skip } = weights;
+    let inputs: [Input; 6] = [
+        u.into(),
+        projected.into(),
+        dt_weight.into(),
+        dt_bias.into(),
+        a_log.into(),
+        d_skip.into(),
+    ];
+    call(op, inputs)
+}
+
+/// The inputs of a one-dimensional selective scan; see [`selective_scan`].
+#[derive(Debug, Clone)]
+pub struct SelectiveScan {
+    /// `[b, channels, length]`.
+    pub u: Tensor<3>,
+    /// Step before bias and softplus: `[b, channels, length]`.
+    pub delta: Tensor<3>,
+    /// The (negative) state matrix: `[channels, states]`.
+    pub a: Tensor<2>,
+    /// `[b, groups, states, length]`.
+    pub b: Tensor<4>,
+    /// `[b, groups, states, length]`.
+    pub c: Tensor<4>,
+    /// Skip factor: `[channels]`.
+    pub d: Tensor<1>,
+    /// `[channels]`.
+    pub delta_bias: Tensor<1>,
+}
+
+/// Selective scan in its general form: `h = exp(dt A) h + dt B u`, `y = C h + D u` with
+/// `dt = softplus(delta + delta_bias)`; channels are split evenly over the groups of `b` and `c`.
+///
+/// Source: Gu and Dao 2023, "Mamba", equation 2.
+///
+/// # Shapes
+///
+/// - output: `[b, channels, length]`
+pub fn selective_scan(inputs: SelectiveScan) -> Tensor<3> {
+    if !runs_here(&inputs.u) {
+        return reference::selective_scan(inputs);
+    }
+    let [batch, channels, length] = inputs.u.dims();
+    let [_, groups, states, _] = inputs.b.dims();
+    let shape = SelectiveScanShape { batch, channels, length, states, groups };
+    let SelectiveScan { u, delta, a, b, c, d, delta_bias } = inputs;
+    let inputs: [Input; 7] = [
+        u.into(),
+        delta.into(),
+        a.into(),
+        b.into(),
+        c.into(),
+        d.into(),
+        delta_bias.into(),
+    ];
+    call(scan::SelectiveScanOp { shape }, inputs)
+}

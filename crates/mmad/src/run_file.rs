@@ -1,0 +1,386 @@
+//! The run file: everything that decides a training run, as typed and as checked.
+//!
+//! [`RunConfig`] has every value; a TOML file may give any of them, the rest are the preset's.
+//! Unknown keys are errors.
+
+use serde::{Deserialize, Serialize};
+
+use crate::encoder::Arch;
+use crate::methods::mmad::dmf::ChannelAttentionUse;
+use crate::methods::mmad::model::{MmadConfig, ScanName};
+use crate::train::adamw::AdamWConfig;
+
+/// Everything that decides a training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// Which method; see `mmad methods`.
+    pub method: String,
+    /// Seed of weights, order and noise. Same seed, same data, same threads: same bits.
+    pub seed: u64,
+    /// The frozen encoder.
+    pub encoder: EncoderConfig,
+    /// The pictures.
+    pub data: DataConfig,
+    /// The optimisation.
+    pub train: TrainConfig,
+    /// MMAD's own values.
+    pub mmad: MmadConfig,
+}
+
+/// The frozen encoder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EncoderConfig {
+    /// Which network.
+    pub arch: Arch,
+    /// `embedded`, a path, or an id of `mmad weights list`.
+    pub weights: String,
+}
+
+/// The pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// Height that pictures are resized to, in pixels; a multiple of 32.
+    pub height_px: usize,
+    /// Width that pictures are resized to, in pixels; a multiple of 32.
+    pub width_px: usize,
+    /// Classes to train on; empty means all.
+    pub classes: Vec<String>,
+    /// Share of the good training pictures of each class that is held out for calibration.
+    pub calibration_share: f64,
+}
+
+/// The optimisation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the training pictures. Ignored where `minutes` is above zero.
+    pub epochs: usize,
+    /// Time to train for; the number of steps is then measured at the start. 0 means `epochs`.
+    pub minutes: f64,
+    /// Pictures per step.
+    pub batch: usize,
+    /// Largest learning rate.
+    pub learning_rate: f64,
+    /// How the rate falls.
+    pub schedule: Schedule,
+    /// Steps over which the rate rises from zero, as a share of all.
+    pub warmup_share: f64,
+    /// Seconds between checkpoints.
+    pub checkpoint_s: f64,
+    /// Memory for the frozen encoder's maps of training pictures, in megabytes; 0 keeps none.
+    pub feature_cache_mb: u64,
+    /// The optimiser's constants.
+    pub adamw: AdamWConfig,
+}
+
+/// How the learning rate falls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// A tenth after four fifths of the run (the paper).
+    Step,
+    /// A half cosine down to a hundredth.
+    Cosine,
+}
+
+/// Named starting points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// The paper's recipe.
+    Paper,
+    /// A smaller model and a time budget, for a CPU.
+    Quick,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self::preset(Preset::Paper)
+    }
+}
+
+impl Default for EncoderConfig {
+    fn default() -> Self {
+        Self { arch: Arch::Resnet34, weights: "resnet34.bt_in1k".to_owned() }
+    }
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self { height_px: 256, width_px: 256, classes: Vec::new(), calibration_share: 0.1 }
+    }
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 500,
+            minutes: 0.0,
+            batch: 8,
+            learning_rate: 2.5e-3,
+            schedule: Schedule::Step,
+            warmup_share: 0.0,
+            checkpoint_s: 60.0,
+            feature_cache_mb: 1500,
+            adamw: AdamWConfig::default(),
+        }
+    }
+}
+
+impl RunConfig {
+    /// The values of a preset.
+    pub fn preset(preset: Preset) -> Self {
+        let paper = Self {
+            method: "mmad".to_owned(),
+            seed: 42,
+            encoder: EncoderConfig::default(),
+            data: DataConfig::default(),
+            train: TrainConfig::default(),
+            mmad: MmadConfig::default(),
+        };
+        match preset {
+            Preset::Paper => paper,
+            Preset::Quick => Self {
+                encoder: EncoderConfig { arch: Arch::Resnet10, weights: "embedded".to_owned() },
+                train: TrainConfig {
+                    minutes: 10.0,
+                    schedule: Schedule::Cosine,
+                    warmup_share: 0.05,
+                    ..paper.train
+                },
+                mmad: MmadConfig {
+                    depths: [3, 3, 3, 3],
+                    scans: vec![ScanName::Hilbert],
+                    directions: 4,
+                    channel_attention: ChannelAttentionUse::GateOnly,
+                    ..paper.mmad
+                },
+                ..paper
+            },
+        }
+    }
+
+    /// Reads a run file over the values of a preset.
+    ///
+    /// # Errors
+    ///
+    /// [`RunFileError`] with the place and, for a misspelt key, what was probably meant.
+    pub fn parse(text: &str, preset: Preset) -> Result<Self, RunFileError> {
+        let typed: toml::Table = toml::from_str(text).map_err(RunFileError::from_toml)?;
+        let mut all = Self::preset(preset).to_table()?;
+        merge(&mut all, typed);
+        Self::from_table(all)
+    }
+
+    /// Sets one value by its dotted key, as in `train.batch=4`.
+    ///
+    /// # Errors
+    ///
+    /// [`RunFileError`] where the key is unknown or the value does not fit.
+    pub fn set(&self, assignment: &str) -> Result<Self, RunFileError> {
+        let not_assignment = || RunFileError::NotAnAssignment(assignment.to_owned());
+        let (key, value) = assignment.split_once('=').ok_or_else(not_assignment)?;
+        let (key, value) = (key.trim(), value.trim());
+        if key.is_empty() || key.split('.').any(str::is_empty) {
+            return Err(not_assignment());
+        }
+        // A bare word is a string, so that nobody has to quote quotes in a shell.
+        let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
+            .ok()
+            .and_then(|mut table| table.remove("value"))
+            .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+        let nested = key.rsplit('.').fold(value, |value, part| {
+            toml::Value::Table(toml::Table::from_iter([(part.to_owned(), value)]))
+        });
+        let mut all = self.to_table()?;
+        if let toml::Value::Table(nested) = nested {
+            merge(&mut all, nested);
+        }
+        Self::from_table(all)
+    }
+
+    /// The whole configuration as TOML.
+    ///
+    /// # Errors
+    ///
+    /// [`RunFileError::Invalid`] where a value has no TOML form (a seed beyond `i64`).
+    pub fn to_toml(&self) -> Result<String, RunFileError> {
+        toml::to_string(self).map_err(|error| RunFileError::Invalid { why: error.to_string() })
+    }
+
+    /// Checks values that no single type can.
+    ///
+    /// # Errors
+    ///
+    /// [`RunFileError::Value`] for the first that makes no sense.
+    pub fn validate(&self) -> Result<(), RunFileError> {
+        let bad = |key: &'static str, value: &dyn std::fmt::Display, want: &'static str| {
+            Err(RunFileError::Value { key, value: value.to_string(), want })
+        };
+        let DataConfig { height_px, width_px, calibration_share, .. } = self.data;
+        let side_fits = |side: usize| side % 32 == 0 && (32..=4096).contains(&side);
+        let train = &self.train;
+        if !side_fits(height_px) {
+            return bad("data.height_px", &height_px, "a multiple of 32 from 32 to 4096");
+        }
+        if !side_fits(width_px) {
+            return bad("data.width_px", &width_px, "a multiple of 32 from 32 to 4096");
+        }
+        if !(0.0..=0.9).contains(&calibration_share) {
+            return bad("data.calibration_share", &calibration_share, "a share from 0 to 0.9");
+        }
+        if !(1..=1024).contains(&train.batch) {
+            return bad("train.batch", &train.batch, "a number from 1 to 1024");
+        }
+        if train.epochs == 0 && train.minutes <= 0.0 {
+            return bad("train.epochs", &train.epochs, "at least 1, or `train.minutes` above 0");
+        }
+        if !(train.minutes >= 0.0 && train.minutes <= 60.0 * 24.0 * 365.0) {
+            return bad("train.minutes", &train.minutes, "a number of minutes, at least 0");
+        }
+        if !(train.learning_rate > 0.0 && train.learning_rate < 10.0) {
+            return bad("train.learning_rate", &train.learning_rate, "above 0 and below 10");
+        }
+        if !(0.0..=0.9).contains(&train.warmup_share) {
+            return bad("train.warmup_share", &train.warmup_share, "a share from 0 to 0.9");
+        }
+        if !(train.checkpoint_s >= 0.0) {
+            return bad("train.checkpoint_s", &train.checkpoint_s, "at least 0");
+        }
+        Ok(())
+    }
+
+    fn to_table(&self) -> Result<toml::Table, RunFileError> {
+        toml::Table::try_from(self).map_err(|error| RunFileError::Invalid { why: error.to_string() })
+    }
+
+    fn from_table(table: toml::Table) -> Result<Self, RunFileError> {
+        table.try_into().map_err(RunFileError::from_toml)
+    }
+}
+
+/// What is wrong with a run file or a `--set`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RunFileError {
+    /// Not TOML, or a value of the wrong kind.
+    #[error("{why}")]
+    Invalid {
+        /// Place and reason.
+        why: String,
+    },
+    /// A key that does not exist.
+    #[error("unknown key `{key}`")]
+    UnknownKey {
+        /// The key as typed.
+        key: String,
+        /// The keys that exist there.
+        known: Vec<String>,
+    },
+    /// Not of the form `key=value`.
+    #[error("`{0}` is not of the form `key=value`")]
+    NotAnAssignment(String),
+    /// A value that makes no sense.
+    #[error("`{key}` is {value}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What would do.
+        want: &'static str,
+    },
+}
+
+impl RunFileError {
+    /// How to mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Invalid { .. } => Some("`mmad config` shows every key with its default".into()),
+            Self::NotAnAssignment(_) => Some("write for example `--set train.batch=4`".into()),
+            Self::Value { want, .. } => Some(format!("give {want}")),
+            Self::UnknownKey { key, known } => {
+                let near = known.iter().min_by_key(|name| strsim::levenshtein(name, key))?;
+                let is_near = strsim::levenshtein(near, key) <= 1 + key.len() / 3;
+                Some(match is_near {
+                    true => format!("did you mean `{near}`?"),
+                    false => format!("the keys there are: {}", known.join(", ")),
+                })
+            }
+        }
+    }
+
+    fn from_toml(error: toml::de::Error) -> Self {
+        let message = error.message();
+        let quoted = |text: &str| -> Vec<String> {
+            text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+        };
+        if let Some((key, known)) = message
+            .strip_prefix("unknown field ")
+            .and_then(|rest| rest.split_once(", expected"))
+        {
+            let key = quoted(key).into_iter().next().unwrap_or_default();
+            return Self::UnknownKey { key, known: quoted(known) };
+        }
+        Self::Invalid { why: error.to_string().trim_end().to_owned() }
+    }
+}
+
+/// Lays `over` on `base`; tables are merged, everything else is replaced.
+fn merge(base: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(base)), toml::Value::Table(over)) => merge(base, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_survives_a_round_trip() {
+        for preset in [Preset::Paper, Preset::Quick] {
+            let config = RunConfig::preset(preset);
+            config.validate().unwrap();
+            config.mmad.validate(config.encoder.arch).unwrap();
+            let text = config.to_toml().unwrap();
+            // The file names every key, so the preset underneath must not matter.
+            assert_eq!(RunConfig::parse(&text, Preset::Paper).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_gets_a_suggestion() {
+        let error = RunConfig::parse("[train]\nepoch = 3", Preset::Paper).unwrap_err();
+        assert_eq!(error.to_string(), "unknown key `epoch`");
+        assert_eq!(error.hint().unwrap(), "did you mean `epochs`?");
+    }
+
+    #[test]
+    fn one_value_can_be_set() {
+        let config = RunConfig::default().set("train.batch=4").unwrap();
+        assert_eq!(config.train.batch, 4);
+        let config = config.set("encoder.arch=resnet18").unwrap();
+        assert_eq!(config.encoder.arch, Arch::Resnet18);
+        assert!(config.set("train.bach=4").unwrap_err().hint().unwrap().contains("`batch`"));
+        assert!(config.set("train.batch=many").is_err());
+        assert!(config.set("=4").is_err());
+    }
+
+    #[test]
+    fn senseless_values_are_refused() {
+        for assignment in
+            ["data.height_px=100", "train.batch=0", "train.learning_rate=nan", "train.minutes=-1"]
+        {
+            let config = RunConfig::default().set(assignment).unwrap();
+            let error = config.validate().unwrap_err();
+            assert!(error.hint().is_some(), "{assignment}: {error}");
+        }
+    }
+}

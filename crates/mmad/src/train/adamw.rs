@@ -1,0 +1,151 @@
+//! AdamW with decoupled weight decay, and clipping by the global norm.
+//!
+//! Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", in PyTorch's order
+//! of operations: decay first, then the moments, then the step with `sqrt(v / bias2) + eps`.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::params::{Param, ParamSet};
+
+/// Constants of the optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct AdamWConfig {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Share of a weight that each step takes away, times the learning rate. Biases, norms and
+    /// other one-dimensional parameters do not decay.
+    pub weight_decay: f64,
+    /// Largest global norm of all gradients together.
+    pub clip_norm: f64,
+}
+
+impl Default for AdamWConfig {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-4, clip_norm: 5.0 }
+    }
+}
+
+/// Optimiser state: two moments per value of every trained parameter, in their order.
+#[derive(Debug, Clone)]
+pub struct AdamW {
+    config: AdamWConfig,
+    n_steps: u64,
+    moments: Vec<Moments>,
+}
+
+/// First and second moment of one parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moments {
+    /// Running mean of the gradient.
+    pub first: Vec<f32>,
+    /// Running mean of its square.
+    pub second: Vec<f32>,
+}
+
+impl AdamW {
+    /// Fresh state for the trained parameters of `params`.
+    pub fn new(config: AdamWConfig, params: &ParamSet) -> Self {
+        let zeros = |param: &Param| Moments {
+            first: vec![0.0; param.len()],
+            second: vec![0.0; param.len()],
+        };
+        Self { config, n_steps: 0, moments: params.trained().map(zeros).collect() }
+    }
+
+    /// The state of a run that was stopped after `n_steps`.
+    pub fn resume(config: AdamWConfig, n_steps: u64, moments: Vec<Moments>) -> Self {
+        Self { config, n_steps, moments }
+    }
+
+    /// Steps taken.
+    pub fn n_steps(&self) -> u64 {
+        self.n_steps
+    }
+
+    /// The moments, in the order of the trained parameters.
+    pub fn moments(&self) -> &[Moments] {
+        &self.moments
+    }
+
+    /// Clips the gradients, whose global norm is `grad_norm`, and moves every trained parameter.
+    ///
+    /// A parameter that the loss does not depend on (`None`) has a zero gradient and still decays.
+    pub fn step(
+        &mut self,
+        params: &ParamSet,
+        grads: Vec<Option<Vec<f32>>>,
+        grad_norm: f64,
+        learning_rate: f64,
+    ) {
+        let clip = (self.config.clip_norm / (grad_norm + 1e-6)).min(1.0);
+        self.n_steps += 1;
+        let update = Update::new(&self.config, self.n_steps, learning_rate, clip);
+        for ((param, grad), moments) in params.trained().zip(grads).zip(&mut self.moments) {
+            let mut values = param.values();
+            let grad = grad.unwrap_or_else(|| vec![0.0; values.len()]);
+            let decays = param.shape().len() > 1 && !param.name().ends_with(".bias");
+            update.apply(&mut values, &grad, moments, decays);
+            param.set_values(values);
+        }
+    }
+}
+
+/// Root of the sum of all squares; summed per tensor first, so that the order is fixed.
+pub fn global_norm<'a>(grads: impl Iterator<Item = &'a Vec<f32>>) -> f64 {
+    grads.map(|grad| grad.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>()).sum::<f64>().sqrt()
+}
+
+/// One step's constants.
+#[derive(Debug, Clone, Copy)]
+pub struct Update {
+    beta1: f32,
+    beta2: f32,
+    eps: f32,
+    keep: f32,
+    step_size: f32,
+    bias2_root: f32,
+    clip: f32,
+}
+
+impl Update {
+    /// Constants of step number `n_steps`, counted from 1; gradients are scaled by `clip` first.
+    pub fn new(config: &AdamWConfig, n_steps: u64, learning_rate: f64, clip: f64) -> Self {
+        let bias1 = 1.0 - config.beta1.powf(n_steps as f64);
+        let bias2 = 1.0 - config.beta2.powf(n_steps as f64);
+        Self {
+            beta1: config.beta1 as f32,
+            beta2: config.beta2 as f32,
+            eps: config.eps as f32,
+            keep: (1.0 - learning_rate * config.weight_decay) as f32,
+            step_size: (learning_rate / bias1) as f32,
+            bias2_root: bias2.sqrt() as f32,
+            clip: clip as f32,
+        }
+    }
+
+    /// Moves `values` and `moments`; all four slices have one length.
+    pub fn apply(&self, values: &mut [f32], grad: &[f32], moments: &mut Moments, decays: bool) {
+        const CHUNK: usize = 1 << 14;
+        let keep = if decays { self.keep } else { 1.0 };
+        let Self { beta1, beta2, eps, step_size, bias2_root, clip, .. } = *self;
+        let moments = moments
+            .first
+            .par_chunks_mut(CHUNK)
+            .zip(moments.second.par_chunks_mut(CHUNK));
+        let chunks = values.par_chunks_mut(CHUNK).zip(grad.par_chunks(CHUNK)).zip(moments);
+        chunks.for_each(|((values, grad), (first, second))| {
+            for (((value, &grad), m), v) in values.iter_mut().zip(grad).zip(first).zip(second) {
+                let grad = grad * clip;
+                *m = beta1 * *m + (1.0 - beta1) * grad;
+                *v = beta2 * *v + (1.0 - beta2) * grad * grad;
+                let denominator = v.sqrt() / bias2_root + eps;
+                *value = *value * keep - step_size * (*m / denominator);
+            }
+        });
+    }
+}

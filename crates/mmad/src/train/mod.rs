@@ -1,0 +1,295 @@
+//! The one training loop, for every method.
+//!
+//! ```text
+//! order of the epoch ─ pictures ─ frozen encoder (kept) ─ loss ─ gradients ─ clip ─ AdamW
+//! ```
+//!
+//! Everything random about a step is a function of the seed and the step's number, so a run that
+//! was killed and resumed ends with the same bits as one that was not.
+
+pub mod adamw;
+pub mod checkpoint;
+pub mod log;
+pub mod pictures;
+pub mod plan;
+
+use std::io;
+use std::path::Path;
+use std::time::Instant;
+
+use burn::tensor::Tensor;
+use mmad_data::DataError;
+
+use self::adamw::{AdamW, global_norm};
+use self::checkpoint::{CheckpointError, Progress};
+use self::log::{Log, LogLine};
+use self::pictures::Pictures;
+use self::plan::Plan;
+use crate::method::{Method, Observation};
+use crate::mode::TrainStep;
+use crate::random;
+use crate::run_file::RunConfig;
+
+/// What keeps a run from reaching its end.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// There is nothing to train on.
+    #[error("there is no good training picture")]
+    NoPictures,
+    /// Not one picture of a batch can be read.
+    #[error("no picture of a whole batch can be read; the first: {first}")]
+    AllUnreadable {
+        /// What is wrong with the first.
+        first: Box<DataError>,
+    },
+    /// The loss or the gradients are no longer numbers.
+    #[error("training diverged at step {step}: the loss is {loss}, the gradient norm {grad_norm}")]
+    Diverged {
+        /// Number of the step, from 1.
+        step: u64,
+        /// Loss of the batch.
+        loss: f64,
+        /// Norm of the gradients.
+        grad_norm: f64,
+    },
+    /// A loader.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The log.
+    #[error("cannot write the log")]
+    Log(#[from] io::Error),
+}
+
+impl TrainError {
+    /// How to mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoPictures => {
+                Some("`mmad data check` shows what was found in the folder".to_owned())
+            }
+            Self::AllUnreadable { first } => first.hint(),
+            Self::Diverged { .. } => Some(
+                "the last good checkpoint is kept; start again with a smaller \
+                 `--set train.learning_rate=…` or another seed"
+                    .to_owned(),
+            ),
+            Self::Data(error) => error.hint(),
+            Self::Checkpoint(error) => error.hint(),
+            Self::Log(_) => Some("is the disk full, or the folder read-only?".to_owned()),
+        }
+    }
+}
+
+/// What a run reports, and how it is asked to stop.
+pub trait Watch {
+    /// The length of the run is known; `step` steps are done already.
+    fn begin(&mut self, plan: &Plan, step: u64);
+    /// A step was taken.
+    fn step(&mut self, line: &LogLine, plan: &Plan);
+    /// A checkpoint was written.
+    fn checkpoint(&mut self, step: u64);
+    /// True when the run should save its state and end.
+    fn should_stop(&mut self) -> bool;
+}
+
+/// Everything a run needs.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// The configuration.
+    pub config: &'a RunConfig,
+    /// Digest of configuration, data and encoder.
+    pub run_sha256: &'a str,
+    /// Where checkpoint and log go; `None` keeps neither.
+    pub folder: Option<&'a Path>,
+    /// Whether to go on from the checkpoint in `folder`, if there is one.
+    pub resume: bool,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Trained {
+    /// Where it stands.
+    pub progress: Progress,
+    /// False where it was asked to stop early.
+    pub is_complete: bool,
+    /// Mean loss over the last steps of this call; `None` where it took none.
+    pub final_loss: Option<f64>,
+}
+
+/// Steps over which the final loss is averaged.
+const N_FINAL: usize = 20;
+
+/// Trains `method` on `pictures`.
+///
+/// # Errors
+///
+/// [`TrainError`]. After [`TrainError::Diverged`] the last checkpoint is still the good one.
+pub fn train(
+    method: &dyn Method,
+    pictures: &mut Pictures,
+    run: &Run<'_>,
+    watch: &mut dyn Watch,
+) -> Result<Trained, TrainError> {
+    if pictures.is_empty() {
+        return Err(TrainError::NoPictures);
+    }
+    method.params().track(true);
+    let trained = steps(method, pictures, run, watch);
+    method.params().track(false);
+    trained
+}
+
+fn steps(
+    method: &dyn Method,
+    pictures: &mut Pictures,
+    run: &Run<'_>,
+    watch: &mut dyn Watch,
+) -> Result<Trained, TrainError> {
+    let config = &run.config.train;
+    let saved = run.folder.map(checkpoint::path_in).filter(|path| run.resume && path.is_file());
+    let (mut progress, mut optimiser) = match saved {
+        Some(path) => checkpoint::restore(&path, run.run_sha256, method.params(), config.adamw)?,
+        None => {
+            let plan = plan(method, pictures, run.config)?;
+            let run_sha256 = run.run_sha256.to_owned();
+            let progress = Progress { step: 0, plan, seconds: 0.0, run_sha256 };
+            (progress, AdamW::new(config.adamw, method.params()))
+        }
+    };
+    let mut log = match run.folder {
+        Some(folder) => Some(Log::open(&Log::path_in(folder), progress.step)?),
+        None => None,
+    };
+    let plan = progress.plan;
+    watch.begin(&plan, progress.step);
+
+    let start = Instant::now();
+    let seconds_before = progress.seconds;
+    let mut last_checkpoint = Instant::now();
+    let mut losses: Vec<f64> = Vec::new();
+    let mut stopped = false;
+    while progress.step < plan.n_steps && !stopped {
+        let epoch = plan.epoch(progress.step);
+        let order = plan.order(run.config.seed, epoch);
+        let first = (progress.step % plan.steps_per_epoch()) as usize * plan.batch;
+        let mut loader = pictures.start(&order[first..])?;
+        for batch in order[first..].chunks(plan.batch) {
+            let seen = pictures.batch(batch, &mut loader, method);
+            let seen = seen.ok_or_else(|| all_unreadable(pictures))?;
+            let step = TrainStep::new(random::stream(run.config.seed, "step", progress.step));
+            let learning_rate = plan.learning_rate(config, progress.step);
+            let taken = take_step(method, seen, &step, &mut optimiser, learning_rate);
+            let (loss, grad_norm) = taken.map_err(|(loss, grad_norm)| {
+                TrainError::Diverged { step: progress.step + 1, loss, grad_norm }
+            })?;
+            progress.step += 1;
+            progress.seconds = seconds_before + start.elapsed().as_secs_f64();
+            losses.push(loss);
+            let line = LogLine {
+                step: progress.step,
+                epoch: epoch + 1,
+                loss,
+                grad_norm,
+                learning_rate,
+                seconds: progress.seconds,
+            };
+            if let Some(log) = &mut log {
+                log.append(&line)?;
+            }
+            watch.step(&line, &plan);
+            stopped = watch.should_stop();
+            let is_last = progress.step == plan.n_steps;
+            let is_due = last_checkpoint.elapsed().as_secs_f64() >= config.checkpoint_s;
+            if let Some(folder) = run.folder.filter(|_| stopped || is_last || is_due) {
+                let path = checkpoint::path_in(folder);
+                checkpoint::write(&path, &progress, method.params(), &optimiser)?;
+                watch.checkpoint(progress.step);
+                last_checkpoint = Instant::now();
+            }
+            if stopped || is_last {
+                break;
+            }
+        }
+    }
+    let last = &losses[losses.len().saturating_sub(N_FINAL)..];
+    let final_loss = (!last.is_empty()).then(|| last.iter().sum::<f64>() / last.len() as f64);
+    let is_complete = progress.step == plan.n_steps;
+    Ok(Trained { progress, is_complete, final_loss })
+}
+
+fn all_unreadable(pictures: &mut Pictures) -> TrainError {
+    match pictures.take_unreadable().into_iter().next() {
+        Some(first) => TrainError::AllUnreadable { first: Box::new(first) },
+        None => TrainError::NoPictures,
+    }
+}
+
+/// Loss and gradient norm of the step, or the same where they are no numbers and nothing was moved.
+fn take_step(
+    method: &dyn Method,
+    seen: Observation,
+    step: &TrainStep,
+    optimiser: &mut AdamW,
+    learning_rate: f64,
+) -> Result<(f64, f64), (f64, f64)> {
+    let loss = method.loss(&seen.map(Tensor::from_inner), step);
+    let value = f64::from(loss.clone().detach().into_scalar::<f32>());
+    if !value.is_finite() {
+        return Err((value, f64::NAN));
+    }
+    let gradients = loss.backward();
+    let grads: Vec<Option<Vec<f32>>> =
+        method.params().trained().map(|param| param.grad(&gradients)).collect();
+    let grad_norm = global_norm(grads.iter().flatten());
+    if !grad_norm.is_finite() {
+        return Err((value, grad_norm));
+    }
+    optimiser.step(method.params(), grads, grad_norm, learning_rate);
+    Ok((value, grad_norm))
+}
+
+/// Length of the run: its epochs, or what fits the time, measured on a few trial steps.
+fn plan(
+    method: &dyn Method,
+    pictures: &mut Pictures,
+    config: &RunConfig,
+) -> Result<Plan, TrainError> {
+    let train = &config.train;
+    let n_pictures = pictures.len();
+    if train.minutes <= 0.0 {
+        return Ok(Plan::of_epochs(n_pictures, train.batch, train.epochs));
+    }
+    let one_epoch = Plan::of_epochs(n_pictures, train.batch, 1);
+    let order = one_epoch.order(config.seed, 0);
+    let batch = &order[..one_epoch.batch];
+    let start = Instant::now();
+    let mut loader = pictures.start(batch)?;
+    let seen = pictures.batch(batch, &mut loader, method);
+    let seen = seen.ok_or_else(|| all_unreadable(pictures))?;
+    let first_look_s = start.elapsed().as_secs_f64() / batch.len() as f64;
+    let step_s = trial_step_s(method, &seen, config);
+    let budget_s = train.minutes * 60.0;
+    Ok(Plan::of_time(n_pictures, train.batch, budget_s, step_s, first_look_s))
+}
+
+/// Seconds of a step, the shortest of three whose effects are undone.
+fn trial_step_s(method: &dyn Method, seen: &Observation, config: &RunConfig) -> f64 {
+    let params = method.params();
+    let before: Vec<Vec<f32>> = params.iter().map(crate::params::Param::values).collect();
+    let mut optimiser = AdamW::new(config.train.adamw, params);
+    let mut shortest = f64::INFINITY;
+    for trial in 0..3 {
+        let step = TrainStep::new(random::stream(config.seed, "trial step", trial));
+        let start = Instant::now();
+        // A trial that diverges still took its time; the run itself will report it.
+        let _ = take_step(method, seen.clone(), &step, &mut optimiser, 1e-6);
+        shortest = shortest.min(start.elapsed().as_secs_f64());
+    }
+    for (param, values) in params.iter().zip(before) {
+        param.set_values(values);
+    }
+    shortest
+}

@@ -1,0 +1,156 @@
+//! What the frozen encoder sees in the training pictures, batch by batch.
+//!
+//! Training pictures are not augmented, so the encoder's maps of a picture never change: they are
+//! computed once and kept as `f16`, up to a bound of memory. Which pictures are kept is decided by
+//! their number alone, and every one of them is rounded to `f16` from its first use on, so a run
+//! has the same bits whether it was stopped in between or not. Pictures beyond the bound are
+//! loaded and looked at anew each time.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
+use mmad_data::{DataError, Loader, LoaderOptions, Preprocess, Sample};
+
+use crate::method::{Method, Observation};
+
+/// Feeds the observations of training pictures.
+#[derive(Debug)]
+pub struct Pictures {
+    samples: Vec<Sample>,
+    preprocess: Preprocess,
+    loader_options: LoaderOptions,
+    device: Device,
+    kept: Vec<Option<[Kept; 3]>>,
+    n_keepable: usize,
+    shapes: Option<[[usize; 3]; 3]>,
+    unreadable: BTreeMap<usize, DataError>,
+}
+
+type Kept = Box<[f16]>;
+
+impl Pictures {
+    /// Pictures of which as many are kept as fit in `max_bytes`.
+    pub fn new(
+        samples: Vec<Sample>,
+        preprocess: Preprocess,
+        loader_options: LoaderOptions,
+        device: &Device,
+        bytes_per_picture: usize,
+        max_bytes: u64,
+    ) -> Self {
+        let n_keepable = (max_bytes / bytes_per_picture.max(1) as u64) as usize;
+        Self {
+            kept: (0..samples.len()).map(|_| None).collect(),
+            samples,
+            preprocess,
+            loader_options,
+            device: device.clone(),
+            n_keepable,
+            shapes: None,
+            unreadable: BTreeMap::new(),
+        }
+    }
+
+    /// Number of pictures.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// True where there is none.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// The samples in order.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// Takes out why pictures could not be read, in order of picture.
+    pub fn take_unreadable(&mut self) -> Vec<DataError> {
+        std::mem::take(&mut self.unreadable).into_values().collect()
+    }
+
+    /// Starts to load what an epoch needs from disk, in its order.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] where no loader can be started.
+    pub fn start(&self, order: &[usize]) -> Result<Loader, DataError> {
+        let wanted = order.iter().filter(|&&index| self.kept[index].is_none());
+        let samples = wanted.map(|&index| self.samples[index].clone()).collect();
+        Loader::new(samples, self.preprocess.clone(), self.loader_options.clone())
+    }
+
+    /// The observation of a batch; `loader` must have been started with these pictures in it.
+    ///
+    /// A picture that cannot be read is left out and remembered, see [`Pictures::take_unreadable`];
+    /// `None` where that leaves nothing.
+    ///
+    /// # Shapes
+    ///
+    /// - output `i`: `[n, h, w, c]`
+    pub fn batch(
+        &mut self,
+        indices: &[usize],
+        loader: &mut Loader,
+        method: &dyn Method,
+    ) -> Option<Observation> {
+        let mut levels: [Vec<Tensor<4>>; 3] = Default::default();
+        for &index in indices {
+            let seen = match self.look(index, loader, method) {
+                Ok(seen) => seen,
+                Err(error) => {
+                    self.unreadable.insert(index, error);
+                    continue;
+                }
+            };
+            for (level, map) in levels.iter_mut().zip(seen) {
+                level.push(map);
+            }
+        }
+        (!levels[0].is_empty()).then(|| levels.map(|maps| Tensor::cat(maps, 0)))
+    }
+
+    fn look(
+        &mut self,
+        index: usize,
+        loader: &mut Loader,
+        method: &dyn Method,
+    ) -> Result<Observation, DataError> {
+        if let (Some(kept), Some(shapes)) = (&self.kept[index], self.shapes) {
+            return Ok(self.restore(kept, shapes));
+        }
+        let loaded = loader.next().expect("the loader was started with this picture")?;
+        let (height, width) = (self.preprocess.height(), self.preprocess.width());
+        let pixels = TensorData::new(loaded.pixels, [1, height, width, 3]);
+        let seen = method.observe(Tensor::from_data(pixels, &self.device));
+        if index >= self.n_keepable {
+            return Ok(seen);
+        }
+        let shapes = seen.each_ref().map(|map| {
+            let [_, height, width, channels] = map.dims();
+            [height, width, channels]
+        });
+        let kept = seen.map(|map| {
+            let values: Vec<f32> = map.into_data().try_to_vec().expect("features are f32");
+            values.into_iter().map(f16::from_f32).collect::<Kept>()
+        });
+        let seen = self.restore(&kept, shapes);
+        self.shapes = Some(shapes);
+        self.kept[index] = Some(kept);
+        Ok(seen)
+    }
+
+    fn restore(&self, kept: &[Kept; 3], shapes: [[usize; 3]; 3]) -> Observation {
+        [0, 1, 2].map(|level| {
+            let [height, width, channels] = shapes[level];
+            let mut values = vec![0.0_f32; kept[level].len()];
+            kept[level].convert_to_f32_slice(&mut values);
+            let data = TensorData::new(values, [1, height, width, channels]);
+            Tensor::from_data(data, &self.device)
+        })
+    }
+}
