@@ -7,9 +7,7 @@
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use mmad_kernels::orders::{DirectionTable, ScanOrder};
-use mmad_kernels::scan::{
-    Isa, Ss2dParams, Ss2dShape, ss2d_backward_with, ss2d_forward_with,
-};
+use mmad_kernels::scan::{Isa, Ss2dParams, Ss2dShape, ss2d_backward_with, ss2d_forward_with};
 
 fn main() {
     divan::main();
@@ -41,14 +39,8 @@ fn numbers(len: usize, centre: f32, spread: f32) -> Vec<f32> {
 
 impl Case {
     fn new(batch: usize, (side, channels, rank): (usize, usize, usize)) -> Self {
-        let shape = Ss2dShape {
-            batch,
-            pixels: side * side,
-            channels,
-            directions: 8,
-            rank,
-            states: 16,
-        };
+        let shape =
+            Ss2dShape { batch, pixels: side * side, channels, directions: 8, rank, states: 16 };
         let weights = shape.directions * channels;
         Self {
             shape,
@@ -109,15 +101,34 @@ fn bench_forward(bencher: Bencher<'_, '_>, name: &str, batch: usize, stage: (usi
     let case = Case::new(batch, stage);
     let mut y = vec![0.0; case.u.len()];
     bencher.counter(case.updates()).bench_local(|| {
-        ss2d_forward_with(isa, case.shape, black_box(&case.u), &case.projected, &case.params(), &mut y);
+        ss2d_forward_with(
+            isa,
+            case.shape,
+            black_box(&case.u),
+            &case.projected,
+            &case.params(),
+            &mut y,
+        );
     });
 }
 
-fn bench_backward(bencher: Bencher<'_, '_>, name: &str, batch: usize, stage: (usize, usize, usize)) {
+fn bench_backward(
+    bencher: Bencher<'_, '_>,
+    name: &str,
+    batch: usize,
+    stage: (usize, usize, usize),
+) {
     let Some(isa) = isa(name) else { return };
     let case = Case::new(batch, stage);
     let grad_y = numbers(case.u.len(), 0.0, 1.0);
     bencher.counter(case.updates()).bench_local(|| {
-        ss2d_backward_with(isa, case.shape, black_box(&case.u), &case.projected, &case.params(), &grad_y)
+        ss2d_backward_with(
+            isa,
+            case.shape,
+            black_box(&case.u),
+            &case.projected,
+            &case.params(),
+            &grad_y,
+        )
     });
 }

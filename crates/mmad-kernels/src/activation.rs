@@ -3,8 +3,8 @@
 pub mod reference;
 
 use crate::partition::{ELEMENTWISE, expect_len, for_each_chunk};
-use crate::simd::vectorize;
-use crate::vector_math::{erf, exp, map, sigmoid};
+use crate::simd::vectorized;
+use crate::vector_math::{erf, exp, sigmoid};
 
 /// Slope of [`Pointwise::LeakyRelu`] below zero.
 pub const LEAKY_SLOPE: f32 = 0.1;
@@ -46,13 +46,21 @@ pub fn forward(activation: Pointwise, x: &[f32], y: &mut [f32]) {
     for_each_chunk(y, ELEMENTWISE, |task, y| {
         let x = &x[task * ELEMENTWISE..][..y.len()];
         match activation {
-            Pointwise::Silu => map(x, y, silu),
-            Pointwise::Gelu => map(x, y, gelu),
-            Pointwise::Sigmoid => map(x, y, sigmoid),
-            Pointwise::Relu => map(x, y, relu),
-            Pointwise::LeakyRelu => map(x, y, leaky_relu),
+            Pointwise::Silu => apply::<Silu>(x, y),
+            Pointwise::Gelu => apply::<Gelu>(x, y),
+            Pointwise::Sigmoid => apply::<Sigmoid>(x, y),
+            Pointwise::Relu => apply::<Relu>(x, y),
+            Pointwise::LeakyRelu => apply::<LeakyRelu>(x, y),
         }
     });
+}
+
+vectorized! {
+    fn apply<'a, F: Function>(x: &'a [f32], y: &'a mut [f32]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = F::value(x);
+        }
+    }
 }
 
 /// `grad_x = grad_y * activation'(x)`, from the input `x` of [`forward`].
@@ -67,25 +75,20 @@ pub fn backward(activation: Pointwise, x: &[f32], grad_y: &[f32], grad_x: &mut [
         let x = &x[task * ELEMENTWISE..][..grad_x.len()];
         let grad_y = &grad_y[task * ELEMENTWISE..][..grad_x.len()];
         match activation {
-            Pointwise::Silu => scale(x, grad_y, grad_x, silu_slope),
-            Pointwise::Gelu => scale(x, grad_y, grad_x, gelu_slope),
-            Pointwise::Sigmoid => scale(x, grad_y, grad_x, sigmoid_slope),
-            Pointwise::Relu => scale(x, grad_y, grad_x, relu_slope),
-            Pointwise::LeakyRelu => scale(x, grad_y, grad_x, leaky_relu_slope),
+            Pointwise::Silu => apply_slope::<Silu>(x, grad_y, grad_x),
+            Pointwise::Gelu => apply_slope::<Gelu>(x, grad_y, grad_x),
+            Pointwise::Sigmoid => apply_slope::<Sigmoid>(x, grad_y, grad_x),
+            Pointwise::Relu => apply_slope::<Relu>(x, grad_y, grad_x),
+            Pointwise::LeakyRelu => apply_slope::<LeakyRelu>(x, grad_y, grad_x),
         }
     });
 }
 
-fn scale(x: &[f32], grad_y: &[f32], grad_x: &mut [f32], slope: impl Fn(f32) -> f32) {
-    vectorize(scale_slice, (x, grad_y, grad_x, slope));
-}
-
-#[inline(always)]
-fn scale_slice<F: Fn(f32) -> f32>(
-    (x, grad_y, grad_x, slope): (&[f32], &[f32], &mut [f32], F),
-) {
-    for ((grad_x, &grad_y), &x) in grad_x.iter_mut().zip(grad_y).zip(x) {
-        *grad_x = grad_y * slope(x);
+vectorized! {
+    fn apply_slope<'a, F: Function>(x: &'a [f32], grad_y: &'a [f32], grad_x: &'a mut [f32]) {
+        for ((grad_x, &grad_y), &x) in grad_x.iter_mut().zip(grad_y).zip(x) {
+            *grad_x = grad_y * F::slope(x);
+        }
     }
 }
 
@@ -104,16 +107,17 @@ pub fn gelu_gate(channels: usize, x: &[f32], y: &mut [f32]) {
     expect_len("gelu gate", "x", x.len(), 2 * y.len());
     let rows = rows_per_task("gelu gate", channels, y.len());
     for_each_chunk(y, (rows * channels).max(1), |task, y| {
-        vectorize(gelu_gate_rows, (channels, &x[task * rows * 2 * channels..], y));
+        gelu_gate_rows(channels, &x[task * rows * 2 * channels..], y);
     });
 }
 
-#[inline(always)]
-fn gelu_gate_rows((channels, x, y): (usize, &[f32], &mut [f32])) {
-    for (x, y) in x.chunks_exact(2 * channels).zip(y.chunks_exact_mut(channels)) {
-        let (a, b) = x.split_at(channels);
-        for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
-            *y = gelu(a) * b;
+vectorized! {
+    fn gelu_gate_rows<'a>(channels: usize, x: &'a [f32], y: &'a mut [f32]) {
+        for (x, y) in x.chunks_exact(2 * channels).zip(y.chunks_exact_mut(channels)) {
+            let (a, b) = x.split_at(channels);
+            for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+                *y = gelu(a) * b;
+            }
         }
     }
 }
@@ -134,24 +138,25 @@ pub fn gelu_gate_backward(channels: usize, x: &[f32], grad_y: &[f32], grad_x: &m
     let rows = rows_per_task("gelu gate backward", channels, grad_y.len());
     for_each_chunk(grad_x, (rows * 2 * channels).max(1), |task, grad_x| {
         let start = task * rows * channels;
-        vectorize(
-            gelu_gate_backward_rows,
-            (channels, &x[2 * start..], &grad_y[start..], grad_x),
-        );
+        gelu_gate_backward_rows(channels, &x[2 * start..], &grad_y[start..], grad_x);
     });
 }
 
-#[inline(always)]
-fn gelu_gate_backward_rows(
-    (channels, x, grad_y, grad_x): (usize, &[f32], &[f32], &mut [f32]),
-) {
-    let rows = x.chunks_exact(2 * channels).zip(grad_y.chunks_exact(channels));
-    for (grad_x, (x, grad_y)) in grad_x.chunks_exact_mut(2 * channels).zip(rows) {
-        let (a, b) = x.split_at(channels);
-        let (grad_a, grad_b) = grad_x.split_at_mut(channels);
-        for c in 0..channels {
-            grad_a[c] = grad_y[c] * b[c] * gelu_slope(a[c]);
-            grad_b[c] = grad_y[c] * gelu(a[c]);
+vectorized! {
+    fn gelu_gate_backward_rows<'a>(
+        channels: usize,
+        x: &'a [f32],
+        grad_y: &'a [f32],
+        grad_x: &'a mut [f32],
+    ) {
+        let rows = x.chunks_exact(2 * channels).zip(grad_y.chunks_exact(channels));
+        for (grad_x, (x, grad_y)) in grad_x.chunks_exact_mut(2 * channels).zip(rows) {
+            let ((a, b), (grad_a, grad_b)) = (x.split_at(channels), grad_x.split_at_mut(channels));
+            let grads = grad_a.iter_mut().zip(grad_b).zip(grad_y);
+            for (((grad_a, grad_b), &grad_y), (&a, &b)) in grads.zip(a.iter().zip(b)) {
+                *grad_a = grad_y * b * gelu_slope(a);
+                *grad_b = grad_y * gelu(a);
+            }
         }
     }
 }
@@ -199,25 +204,43 @@ fn sigmoid_slope(x: f32) -> f32 {
 
 /// `max(x, 0)`, where not-a-number stays not-a-number.
 #[inline(always)]
-pub(crate) fn relu(x: f32) -> f32 {
+fn relu(x: f32) -> f32 {
     if x < 0.0 { 0.0 } else { x }
 }
 
-/// The derivative of [`relu`], zero at zero.
-#[inline(always)]
-pub(crate) fn relu_slope(x: f32) -> f32 {
-    if x > 0.0 { 1.0 } else { 0.0 }
+/// A function of one value that kernels can be built around.
+pub(crate) trait Function {
+    /// The function. Always inlined.
+    fn value(x: f32) -> f32;
+    /// Its derivative. Always inlined.
+    fn slope(x: f32) -> f32;
 }
 
-#[inline(always)]
-fn leaky_relu(x: f32) -> f32 {
-    if x < 0.0 { LEAKY_SLOPE * x } else { x }
+/// Implements [`Function`] for a type of its own.
+macro_rules! function {
+    ($name:ident, |$x:ident| $value:expr, $slope:expr) => {
+        pub(crate) struct $name;
+
+        impl Function for $name {
+            #[inline(always)]
+            fn value($x: f32) -> f32 {
+                $value
+            }
+
+            #[inline(always)]
+            fn slope($x: f32) -> f32 {
+                $slope
+            }
+        }
+    };
 }
 
-#[inline(always)]
-fn leaky_relu_slope(x: f32) -> f32 {
-    if x > 0.0 { 1.0 } else { LEAKY_SLOPE }
-}
+function!(Identity, |x| x, { let _ = x; 1.0 });
+function!(Silu, |x| silu(x), silu_slope(x));
+function!(Gelu, |x| gelu(x), gelu_slope(x));
+function!(Sigmoid, |x| sigmoid(x), sigmoid_slope(x));
+function!(Relu, |x| relu(x), if x > 0.0 { 1.0 } else { 0.0 });
+function!(LeakyRelu, |x| if x < 0.0 { LEAKY_SLOPE * x } else { x }, if x > 0.0 { 1.0 } else { LEAKY_SLOPE });
 
 #[cfg(test)]
 mod tests {

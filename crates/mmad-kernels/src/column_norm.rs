@@ -3,10 +3,10 @@
 
 pub(crate) mod reference;
 
-use crate::activation::{Activation, relu, relu_slope, silu, silu_slope};
+use crate::activation::{Activation, Function, Identity, Relu, Silu};
 use crate::partition::{ELEMENTWISE, RowParts, for_each_chunk};
 use crate::scratch;
-use crate::simd::vectorize;
+use crate::simd::vectorized;
 
 /// Fewest rows that are worth a partial sum of their own.
 const MIN_PART_ROWS: usize = 64;
@@ -52,7 +52,7 @@ pub(crate) fn moments(shape: Groups, x: &[f32]) -> Moments {
         let start = task / parts.count() * rows * channels;
         let x = &x[start + range.start * channels..start + range.end * channels];
         let (mean, squares) = partial.split_at_mut(channels);
-        vectorize(part_moments, (x, mean, squares));
+        part_moments(x, mean, squares);
     });
     let mut joined = Moments { mean: vec![0.0; groups * channels], variance: vec![0.0; groups * channels] };
     for group in 0..groups {
@@ -74,25 +74,26 @@ pub(crate) fn moments(shape: Groups, x: &[f32]) -> Moments {
     joined
 }
 
-/// The mean of every column of `x` and the sum of squared differences from it.
-#[inline(always)]
-fn part_moments((x, mean, squares): (&[f32], &mut [f32], &mut [f32])) {
-    let channels = mean.len();
-    mean.fill(0.0);
-    squares.fill(0.0);
-    for row in x.chunks_exact(channels) {
-        for (mean, &value) in mean.iter_mut().zip(row) {
-            *mean += value;
+vectorized! {
+    /// The mean of every column of `x` and the sum of squared differences from it.
+    fn part_moments<'a>(x: &'a [f32], mean: &'a mut [f32], squares: &'a mut [f32]) {
+        let channels = mean.len();
+        mean.fill(0.0);
+        squares.fill(0.0);
+        for row in x.chunks_exact(channels) {
+            for (mean, &value) in mean.iter_mut().zip(row) {
+                *mean += value;
+            }
         }
-    }
-    let count = (x.len() / channels) as f32;
-    for mean in mean.iter_mut() {
-        *mean /= count;
-    }
-    for row in x.chunks_exact(channels) {
-        for ((squares, &mean), &value) in squares.iter_mut().zip(mean.iter()).zip(row) {
-            let difference = value - mean;
-            *squares = difference.mul_add(difference, *squares);
+        let count = (x.len() / channels) as f32;
+        for mean in mean.iter_mut() {
+            *mean /= count;
+        }
+        for row in x.chunks_exact(channels) {
+            for ((squares, &mean), &value) in squares.iter_mut().zip(mean.iter()).zip(row) {
+                let difference = value - mean;
+                *squares = difference.mul_add(difference, *squares);
+            }
         }
     }
 }
@@ -130,27 +131,21 @@ pub(crate) fn apply(
             shift: affine.shift,
         };
         match activation {
-            Activation::None => vectorize(apply_rows, (x, affine, y, identity)),
-            Activation::Relu => vectorize(apply_rows, (x, affine, y, relu)),
-            Activation::Silu => vectorize(apply_rows, (x, affine, y, silu)),
+            Activation::None => apply_rows::<Identity>(x, affine, y),
+            Activation::Relu => apply_rows::<Relu>(x, affine, y),
+            Activation::Silu => apply_rows::<Silu>(x, affine, y),
         }
     });
 }
 
-#[inline(always)]
-fn identity(x: f32) -> f32 {
-    x
-}
-
-#[inline(always)]
-fn apply_rows<F: Fn(f32) -> f32>(
-    (x, Affine { centre, scale, shift }, y, activation): (&[f32], Affine<'_>, &mut [f32], F),
-) {
-    let n = centre.len();
-    let (scale, shift) = (&scale[..n], &shift[..n]);
-    for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
-        for c in 0..n {
-            y[c] = activation((x[c] - centre[c]).mul_add(scale[c], shift[c]));
+vectorized! {
+    fn apply_rows<'a, F: Function>(x: &'a [f32], affine: Affine<'a>, y: &'a mut [f32]) {
+        let n = affine.centre.len();
+        let (centre, scale, shift) = (affine.centre, &affine.scale[..n], &affine.shift[..n]);
+        for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
+            for c in 0..n {
+                y[c] = F::value((x[c] - centre[c]).mul_add(scale[c], shift[c]));
+            }
         }
     }
 }
@@ -205,9 +200,9 @@ pub(crate) fn backward(
         let grad_y = &grad_y[first_row * channels..];
         let (sum, sum_x) = partial.split_at_mut(channels);
         match activation {
-            Activation::None => vectorize(add_sums, (saved, grad_y, sum, sum_x, flat)),
-            Activation::Relu => vectorize(add_sums, (saved, grad_y, sum, sum_x, relu_slope)),
-            Activation::Silu => vectorize(add_sums, (saved, grad_y, sum, sum_x, silu_slope)),
+            Activation::None => add_sums::<Identity>(saved, grad_y, sum, sum_x),
+            Activation::Relu => add_sums::<Relu>(saved, grad_y, sum, sum_x),
+            Activation::Silu => add_sums::<Silu>(saved, grad_y, sum, sum_x),
         }
     });
     let mut sums = [vec![0.0; groups * channels], vec![0.0; groups * channels]];
@@ -230,22 +225,17 @@ pub(crate) fn backward(
         let means =
             (&mean_g[group * channels..][..channels], &mean_gx[group * channels..][..channels]);
         match activation {
-            Activation::None => vectorize(centre_rows, (saved, grad_y, means, grad_x, flat)),
-            Activation::Relu => vectorize(centre_rows, (saved, grad_y, means, grad_x, relu_slope)),
-            Activation::Silu => vectorize(centre_rows, (saved, grad_y, means, grad_x, silu_slope)),
+            Activation::None => centre_rows::<Identity>(saved, grad_y, means, grad_x),
+            Activation::Relu => centre_rows::<Relu>(saved, grad_y, means, grad_x),
+            Activation::Silu => centre_rows::<Silu>(saved, grad_y, means, grad_x),
         }
     });
     sums
 }
 
-/// The slope of no activation.
-#[inline(always)]
-fn flat(_: f32) -> f32 {
-    1.0
-}
-
 impl<'a> Saved<'a> {
     /// What concerns `count` rows from `first_row` on, all of one group.
+    #[inline(always)]
     fn rows(self, group: usize, channels: usize, first_row: usize, count: usize) -> Saved<'a> {
         Saved {
             x: &self.x[first_row * channels..][..count * channels],
@@ -269,41 +259,44 @@ impl<'a> Saved<'a> {
     }
 }
 
-#[inline(always)]
-fn add_sums<F: Fn(f32) -> f32>(
-    (saved, grad_y, sum, sum_x, slope): (Saved<'_>, &[f32], &mut [f32], &mut [f32], F),
-) {
-    let n = sum.len();
-    let (saved, sum_x) = (saved.rows(0, n, 0, saved.x.len() / n), &mut sum_x[..n]);
-    for (x, grad_y) in saved.x.chunks_exact(n).zip(grad_y.chunks_exact(n)) {
-        for c in 0..n {
-            let normalised = saved.normalised(x, c);
-            let g = grad_y[c] * slope(saved.activated(normalised, c));
-            sum[c] += g;
-            sum_x[c] = g.mul_add(normalised, sum_x[c]);
+vectorized! {
+    fn add_sums<'a, F: Function>(
+        saved: Saved<'a>,
+        grad_y: &'a [f32],
+        sum: &'a mut [f32],
+        sum_x: &'a mut [f32],
+    ) {
+        let n = sum.len();
+        let (saved, sum_x) = (saved.rows(0, n, 0, saved.x.len() / n), &mut sum_x[..n]);
+        for (x, grad_y) in saved.x.chunks_exact(n).zip(grad_y.chunks_exact(n)) {
+            for c in 0..n {
+                let normalised = saved.normalised(x, c);
+                let g = grad_y[c] * F::slope(saved.activated(normalised, c));
+                sum[c] += g;
+                sum_x[c] = g.mul_add(normalised, sum_x[c]);
+            }
         }
     }
 }
 
-#[inline(always)]
-fn centre_rows<F: Fn(f32) -> f32>(
-    (saved, grad_y, (mean_g, mean_gx), grad_x, slope): (
-        Saved<'_>,
-        &[f32],
-        (&[f32], &[f32]),
-        &mut [f32],
-        F,
-    ),
-) {
-    let n = mean_g.len();
-    let (saved, mean_gx) = (saved.rows(0, n, 0, saved.x.len() / n), &mean_gx[..n]);
-    let rows = saved.x.chunks_exact(n).zip(grad_y.chunks_exact(n));
-    for (grad_x, (x, grad_y)) in grad_x.chunks_exact_mut(n).zip(rows) {
-        for c in 0..n {
-            let normalised = saved.normalised(x, c);
-            let g = grad_y[c] * slope(saved.activated(normalised, c));
-            let centred = g - mean_g[c] - normalised * mean_gx[c];
-            grad_x[c] = saved.weight[c] * saved.inverse_deviation[c] * centred;
+vectorized! {
+    fn centre_rows<'a, F: Function>(
+        saved: Saved<'a>,
+        grad_y: &'a [f32],
+        means: (&'a [f32], &'a [f32]),
+        grad_x: &'a mut [f32],
+    ) {
+        let n = means.0.len();
+        let (mean_g, mean_gx) = (means.0, &means.1[..n]);
+        let saved = saved.rows(0, n, 0, saved.x.len() / n);
+        let rows = saved.x.chunks_exact(n).zip(grad_y.chunks_exact(n));
+        for (grad_x, (x, grad_y)) in grad_x.chunks_exact_mut(n).zip(rows) {
+            for c in 0..n {
+                let normalised = saved.normalised(x, c);
+                let g = grad_y[c] * F::slope(saved.activated(normalised, c));
+                let centred = g - mean_g[c] - normalised * mean_gx[c];
+                grad_x[c] = saved.weight[c] * saved.inverse_deviation[c] * centred;
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::activation::silu;
 use crate::matmul::sum_rows;
 use crate::partition::{RowParts, expect_len, for_each_chunk, sum_parts};
 use crate::scratch::{self, Scratch};
-use crate::simd::{dispatch, vectorize};
+use crate::simd::{dispatch, vectorized};
 
 /// Map rows per task. Every task also reads `kernel - 1` rows of its neighbours.
 const TASK_ROWS: usize = 16;
@@ -95,15 +95,16 @@ pub fn forward(
     let taps = channels_last(shape, weight, false);
     correlate(shape, x, &taps, bias, y, |y| {
         if with_silu {
-            vectorize(silu_in_place, y);
+            silu_in_place(y);
         }
     });
 }
 
-#[inline(always)]
-fn silu_in_place(values: &mut [f32]) {
-    for value in values {
-        *value = silu(*value);
+vectorized! {
+    fn silu_in_place<'a>(values: &'a mut [f32]) {
+        for value in values {
+            *value = silu(*value);
+        }
     }
 }
 

@@ -6,8 +6,10 @@ pub mod reference;
 pub use gated::{GateShape, NormGateGrads, norm_gate, norm_gate_backward};
 
 use crate::partition::{ELEMENTWISE, RowParts, expect_len, for_each_chunk, sum_parts_beside};
-use crate::row_sum::{mean_and_inverse_deviation, sum};
-use crate::simd::vectorize;
+use crate::row_sum::{
+    mean_and_inverse_deviation, sum_of_centred_products, sum_of_products,
+};
+use crate::simd::vectorized;
 
 /// Fewest rows that are worth a partial sum of their own.
 const MIN_PART_ROWS: usize = 128;
@@ -54,18 +56,25 @@ pub fn forward(shape: LayerNormShape, x: &[f32], weight: &[f32], bias: &[f32], y
     let chunk = shape.task_rows() * shape.channels;
     for_each_chunk(y, chunk, |task, y| {
         let x = &x[task * chunk..][..y.len()];
-        vectorize(forward_rows, (shape.eps, x, weight, bias, y));
+        forward_rows(shape.eps, x, weight, bias, y);
     });
 }
 
-#[inline(always)]
-fn forward_rows((eps, x, weight, bias, y): (f32, &[f32], &[f32], &[f32], &mut [f32])) {
-    let n = weight.len();
-    let bias = &bias[..n];
-    for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
-        let (mean, inverse) = mean_and_inverse_deviation(x, eps);
-        for c in 0..n {
-            y[c] = ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]);
+vectorized! {
+    fn forward_rows<'a>(
+        eps: f32,
+        x: &'a [f32],
+        weight: &'a [f32],
+        bias: &'a [f32],
+        y: &'a mut [f32],
+    ) {
+        let n = weight.len();
+        let bias = &bias[..n];
+        for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
+            let (mean, inverse) = mean_and_inverse_deviation(x, eps);
+            for c in 0..n {
+                y[c] = ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]);
+            }
         }
     }
 }
@@ -106,22 +115,27 @@ pub fn backward(
         let x = &x[rows.start * channels..rows.end * channels];
         let grad_y = &grad_y[rows.start * channels..rows.end * channels];
         let (grad_weight, grad_bias) = sums.split_at_mut(channels);
-        vectorize(backward_rows, (shape.eps, x, weight, grad_y, grad_x, grad_weight, grad_bias));
+        backward_rows(shape.eps, x, weight, grad_y, grad_x, grad_weight, grad_bias);
     });
     grads.weight.copy_from_slice(&sums[..channels]);
     grads.bias.copy_from_slice(&sums[channels..]);
 }
 
-/// One pass over rows: `eps`, `x`, `weight`, `grad_y`, and the gradients of `x`, weight and bias.
-type BackwardRows<'a> =
-    (f32, &'a [f32], &'a [f32], &'a [f32], &'a mut [f32], &'a mut [f32], &'a mut [f32]);
-
-#[inline(always)]
-fn backward_rows((eps, x, weight, grad_y, grad_x, grad_weight, grad_bias): BackwardRows<'_>) {
-    let n = weight.len();
-    let rows = x.chunks_exact(n).zip(grad_y.chunks_exact(n));
-    for ((x, grad_y), grad_x) in rows.zip(grad_x.chunks_exact_mut(n)) {
-        row_backward(eps, x, weight, grad_y, grad_x, grad_weight, grad_bias);
+vectorized! {
+    fn backward_rows<'a>(
+        eps: f32,
+        x: &'a [f32],
+        weight: &'a [f32],
+        grad_y: &'a [f32],
+        grad_x: &'a mut [f32],
+        grad_weight: &'a mut [f32],
+        grad_bias: &'a mut [f32],
+    ) {
+        let n = weight.len();
+        let rows = x.chunks_exact(n).zip(grad_y.chunks_exact(n));
+        for ((x, grad_y), grad_x) in rows.zip(grad_x.chunks_exact_mut(n)) {
+            row_backward(eps, x, weight, grad_y, grad_x, grad_weight, grad_bias);
+        }
     }
 }
 
@@ -144,8 +158,8 @@ fn row_backward(
     let (grad_weight, grad_bias) = (&mut grad_weight[..n], &mut grad_bias[..n]);
     let (mean, inverse) = mean_and_inverse_deviation(x, eps);
     let share = 1.0 / n as f32;
-    let mean_g = share * sum(n, |c| grad_y[c] * weight[c]);
-    let mean_gx = share * sum(n, |c| grad_y[c] * weight[c] * ((x[c] - mean) * inverse));
+    let mean_g = share * sum_of_products(grad_y, weight);
+    let mean_gx = share * inverse * sum_of_centred_products(x, mean, grad_y, weight);
     for c in 0..n {
         let normalised = (x[c] - mean) * inverse;
         grad_x[c] = inverse * (grad_y[c] * weight[c] - mean_g - normalised * mean_gx);

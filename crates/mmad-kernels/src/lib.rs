@@ -10,7 +10,9 @@
 
 pub mod activation;
 pub mod batch_norm;
+pub mod blur;
 pub mod conv2d;
+pub mod cosine;
 pub mod depthwise;
 pub mod instance_norm;
 pub mod layer_norm;
@@ -18,6 +20,7 @@ pub mod linear;
 pub mod orders;
 pub mod pool;
 pub mod scan;
+pub mod upsample;
 pub mod vector_math;
 
 mod column_norm;

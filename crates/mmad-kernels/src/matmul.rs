@@ -1,10 +1,10 @@
 //! Products of a tall row-major matrix, one row per pixel, with a weight.
 
 use crate::outer_tile::{OuterRun, RightPanel, add_outer_products};
-use crate::panels::{PANEL, Panels};
+use crate::panels::Panels;
 use crate::partition::{RowParts, for_each_chunk, sum_parts};
 use crate::register_tile::{Epilogue, Run, TapRow, multiply_run};
-use crate::simd::vectorize;
+use crate::simd::{tile_width, vectorized};
 
 /// Rows per task: enough to use each loaded weight often, few enough to stay in the cache.
 const TASK_ROWS: usize = 96;
@@ -50,7 +50,7 @@ pub(crate) fn multiply_transposed(
             let left = &left[start * n..][..pixels * n];
             let right = &right[start * k..][..pixels * k];
             let runs = [OuterRun { left, left_pitch: n, first_right: 0, pixels }];
-            for panel in 0..k.div_ceil(PANEL) {
+            for panel in 0..k.div_ceil(tile_width()) {
                 let right = RightPanel::new(right, k, panel);
                 add_outer_products(&runs, n, &right, panel, k, partial);
             }
@@ -63,16 +63,17 @@ pub(crate) fn sum_rows(x: &[f32], columns: usize, out: &mut [f32]) {
     let rows = if columns == 0 { 0 } else { x.len() / columns };
     sum_parts(RowParts::new(rows, MIN_PART_ROWS), out, |rows, partial| {
         let x = &x[rows.start * columns..rows.end * columns];
-        vectorize(add_rows, (x, partial));
+        add_rows(x, partial);
     });
 }
 
-/// Adds all rows of `x` to `sums`, one sum per column.
-#[inline(always)]
-fn add_rows((x, sums): (&[f32], &mut [f32])) {
-    for row in x.chunks_exact(sums.len().max(1)) {
-        for (sum, value) in sums.iter_mut().zip(row) {
-            *sum += value;
+vectorized! {
+    /// Adds all rows of `x` to `sums`, one sum per column.
+    fn add_rows<'a>(x: &'a [f32], sums: &'a mut [f32]) {
+        for row in x.chunks_exact(sums.len().max(1)) {
+            for (sum, value) in sums.iter_mut().zip(row) {
+                *sum += value;
+            }
         }
     }
 }

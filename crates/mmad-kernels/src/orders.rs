@@ -217,7 +217,8 @@ impl DirectionTable {
 
 /// Position on the Z curve: column bits in even places, row bits in odd ones.
 fn z_position(row: u32, column: u32) -> u64 {
-    let spread = |x: u32| (0..32).fold(0_u64, |sum, bit| sum | (u64::from(x >> bit & 1) << (2 * bit)));
+    let spread =
+        |x: u32| (0..32).fold(0_u64, |sum, bit| sum | (u64::from(x >> bit & 1) << (2 * bit)));
     spread(column) | spread(row) << 1
 }
 

@@ -5,10 +5,10 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::panels::{MAX_LANES, PANEL};
+use crate::panels::panel_width;
 use crate::register_tile::next_tile;
 use crate::scratch::{self, Scratch};
-use crate::simd::{dispatch, load, store};
+use crate::simd::{dispatch, load, store, tile_width};
 
 /// Pixels whose two sides are paired one by one.
 #[derive(Clone, Copy, Debug)]
@@ -23,11 +23,11 @@ pub(crate) struct OuterRun<'a> {
     pub(crate) pixels: usize,
 }
 
-/// Up to 64 neighbouring columns of a matrix, side by side and filled up with zeros to whole
-/// vectors.
+/// As many neighbouring columns of a matrix as a tile is wide, side by side and filled up with zeros
+/// to whole vectors.
 pub(crate) enum RightPanel<'a> {
     /// The matrix is its own panel.
-    Whole(&'a [f32]),
+    Whole(&'a [f32], usize),
     /// A copy.
     Copied(Scratch, usize),
 }
@@ -35,12 +35,12 @@ pub(crate) enum RightPanel<'a> {
 impl<'a> RightPanel<'a> {
     /// Panel `panel` of the matrix `right`, `[rows, columns]`.
     pub(crate) fn new(right: &'a [f32], columns: usize, panel: usize) -> Self {
-        if columns == PANEL {
-            return Self::Whole(right);
+        let width = panel_width(columns, panel);
+        if columns == width {
+            return Self::Whole(right, width);
         }
-        let first = panel * PANEL;
-        let filled = PANEL.min(columns - first);
-        let width = filled.next_multiple_of(MAX_LANES);
+        let first = panel * tile_width();
+        let filled = width.min(columns - first);
         let mut copy = scratch::take(right.len() / columns * width);
         for (to, from) in copy.chunks_exact_mut(width).zip(right.chunks_exact(columns)) {
             let (to, padding) = to.split_at_mut(filled);
@@ -52,7 +52,7 @@ impl<'a> RightPanel<'a> {
 
     fn rows(&self) -> (&[f32], usize) {
         match self {
-            Self::Whole(right) => (right, PANEL),
+            Self::Whole(right, width) => (right, *width),
             Self::Copied(copy, width) => (copy, *width),
         }
     }
@@ -87,32 +87,26 @@ impl WithSimd for AddOuterProducts<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let vectors = self.width / S::F32_LANES;
-        let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
-        let mut vector = 0;
-        while vector < vectors {
-            match (vectors - vector).min(most) {
-                4 => self.all_rows::<S, 4>(simd, vector),
-                3 => self.all_rows::<S, 3>(simd, vector),
-                2 => self.all_rows::<S, 2>(simd, vector),
-                _ => self.all_rows::<S, 1>(simd, vector),
-            }
-            vector += most;
+        match self.width / S::F32_LANES {
+            1 => self.all_rows::<S, 1>(simd),
+            2 => self.all_rows::<S, 2>(simd),
+            3 => self.all_rows::<S, 3>(simd),
+            _ => self.all_rows::<S, 4>(simd),
         }
     }
 }
 
 impl AddOuterProducts<'_> {
     #[inline(always)]
-    fn all_rows<S: Simd, const VECTORS: usize>(&mut self, simd: S, vector: usize) {
+    fn all_rows<S: Simd, const VECTORS: usize>(&mut self, simd: S) {
         let mut row = 0;
         while row < self.left_columns {
             let n = next_tile(self.left_columns - row);
             match n {
-                6 => self.tile::<S, VECTORS, 6>(simd, vector, row),
-                4 => self.tile::<S, VECTORS, 4>(simd, vector, row),
-                2 => self.tile::<S, VECTORS, 2>(simd, vector, row),
-                _ => self.tile::<S, VECTORS, 1>(simd, vector, row),
+                6 => self.tile::<S, VECTORS, 6>(simd, row),
+                4 => self.tile::<S, VECTORS, 4>(simd, row),
+                2 => self.tile::<S, VECTORS, 2>(simd, row),
+                _ => self.tile::<S, VECTORS, 1>(simd, row),
             }
             row += n;
         }
@@ -122,16 +116,17 @@ impl AddOuterProducts<'_> {
     fn tile<S: Simd, const VECTORS: usize, const ROWS: usize>(
         &mut self,
         simd: S,
-        vector: usize,
         row: usize,
     ) {
-        let row_vectors = self.width / S::F32_LANES;
-        let right = S::as_simd_f32s(self.right).0;
+        let right = S::as_simd_f32s(self.right).0.as_chunks::<VECTORS>().0;
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
         for run in self.runs {
-            for pixel in 0..run.pixels {
-                let left = &run.left[pixel * run.left_pitch + row..][..ROWS];
-                let right = &right[(run.first_right + pixel) * row_vectors + vector..][..VECTORS];
+            let mut start = row;
+            for right in &right[run.first_right..][..run.pixels] {
+                // A way out of the loop, rather than a panic, keeps the sums in registers.
+                let left = run.left.get(start..).and_then(<[_]>::first_chunk::<ROWS>);
+                let Some(left) = left else { break };
+                start += run.left_pitch;
                 for r in 0..ROWS {
                     let left = simd.splat_f32s(left[r]);
                     for v in 0..VECTORS {
@@ -141,7 +136,7 @@ impl AddOuterProducts<'_> {
             }
         }
         for v in 0..VECTORS {
-            let first = self.panel * PANEL + (vector + v) * S::F32_LANES;
+            let first = self.panel * tile_width() + v * S::F32_LANES;
             let last = self.columns.min(first + S::F32_LANES);
             if first >= last {
                 continue;

@@ -1,19 +1,14 @@
 //! Weights in the order in which the register tiles read them.
 //!
-//! A panel holds up to 64 neighbouring outputs. Inside it the order is `[tap][depth][output]`, so
-//! that a tile streams through it front to back. The last panel is filled up with zeros to a
-//! multiple of 16 outputs, the longest vector.
+//! A panel holds as many neighbouring outputs as a tile is wide. Inside it the order is
+//! `[tap][depth][output]`, so that a tile streams through it front to back. The last panel is
+//! filled up with zeros to whole vectors.
 
 use std::ops::Deref;
 
 use crate::partition::for_each_chunk;
 use crate::scratch::{self, Scratch};
-
-/// Outputs of a full panel.
-pub(crate) const PANEL: usize = 64;
-
-/// The longest vector of any instruction set, in `f32` lanes.
-pub(crate) const MAX_LANES: usize = 16;
+use crate::simd::{lanes, tile_width};
 
 /// Sizes of a packed weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,22 +24,22 @@ pub(crate) struct PanelShape {
 impl PanelShape {
     /// Outputs of panel `panel`, with the zeros that fill it up.
     pub(crate) fn width(self, panel: usize) -> usize {
-        (self.outputs - panel * PANEL).min(PANEL).next_multiple_of(MAX_LANES)
+        panel_width(self.outputs, panel)
     }
 
     /// The number of panels.
     pub(crate) fn panels(self) -> usize {
-        self.outputs.div_ceil(PANEL)
+        self.outputs.div_ceil(tile_width())
     }
 
     /// Values of a full panel.
     fn panel_len(self) -> usize {
-        self.taps * self.depth * PANEL
+        self.taps * self.depth * tile_width()
     }
 
     /// Values of the whole packed weight, with one input of zeros behind it.
     fn len(self) -> usize {
-        self.taps * self.depth * self.outputs.next_multiple_of(MAX_LANES) + self.depth
+        self.taps * self.depth * self.outputs.next_multiple_of(lanes()) + self.depth
     }
 }
 
@@ -57,6 +52,11 @@ pub(crate) struct Source<'a, F> {
     pub(crate) offset: F,
     /// Values from one output to the next.
     pub(crate) output_stride: usize,
+}
+
+/// Columns of panel `panel` of a matrix with `columns` columns, with those that fill it up.
+pub(crate) fn panel_width(columns: usize, panel: usize) -> usize {
+    (columns - panel * tile_width()).min(tile_width()).next_multiple_of(lanes())
 }
 
 /// A packed weight, borrowed.
@@ -123,7 +123,7 @@ fn pack_into<F: Fn(usize, usize) -> usize + Sync>(
     let (panels, zero_input) = values.split_at_mut(shape.len() - shape.depth);
     zero_input.fill(0.0);
     for_each_chunk(panels, shape.panel_len().max(1), |panel, values| {
-        let (first, width) = (panel * PANEL, shape.width(panel));
+        let (first, width) = (panel * tile_width(), shape.width(panel));
         let filled = width.min(shape.outputs - first);
         for depth in 0..shape.depth {
             for tap in 0..shape.taps {
@@ -147,21 +147,22 @@ fn pack_into<F: Fn(usize, usize) -> usize + Sync>(
 mod tests {
     use super::*;
 
-    /// 3 taps, depth 2, 70 outputs: a full panel and one of 6 outputs filled up to 16.
     #[test]
     fn every_weight_is_found_in_its_panel() {
-        let shape = PanelShape { taps: 3, depth: 2, outputs: 70 };
-        let values: Vec<f32> = (0..3 * 2 * 70).map(|i| i as f32 + 1.0).collect();
+        // Two panels: a full one, and one whose last vector is not.
+        let outputs = tile_width() + lanes() + 1;
+        let shape = PanelShape { taps: 3, depth: 2, outputs };
+        let values: Vec<f32> = (0..6 * outputs).map(|i| i as f32 + 1.0).collect();
         let offset = |tap: usize, depth: usize| depth * 3 + 2 - tap;
         let packed = pack(shape, &Source { values: &values, offset, output_stride: 6 });
         let panels = packed.panels();
         assert_eq!(panels.zero_input(), [0.0; 2]);
-        for (tap, depth, output) in
-            (0..3 * 2 * 80).map(|i| (i % 3, (i / 3) % 2, i / 6))
-        {
-            let (panel, column) = (output / PANEL, output % PANEL);
+        let filled_up = tile_width() + shape.width(1);
+        for (tap, depth, output) in (0..6 * filled_up).map(|i| (i % 3, i / 3 % 2, i / 6)) {
+            let (panel, column) = (output / tile_width(), output % tile_width());
             let found = panels.tap(panel, tap)[depth * shape.width(panel) + column];
-            let expected = if output < 70 { values[output * 6 + offset(tap, depth)] } else { 0.0 };
+            let expected =
+                if output < outputs { values[output * 6 + offset(tap, depth)] } else { 0.0 };
             assert_eq!(found, expected, "tap {tap} depth {depth} output {output}");
         }
     }

@@ -1,7 +1,7 @@
 //! Pooling of channels-last maps.
 
 use crate::partition::{expect_len, for_each_chunk};
-use crate::simd::vectorize;
+use crate::simd::vectorized;
 
 /// Sizes of a max pooling with 3x3 windows, stride 2 and a border of 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,25 +63,20 @@ pub fn max_pool(shape: MaxPoolShape, x: &[f32], y: &mut [f32]) {
     for_each_chunk(y, (shape.out_width() * channels).max(1), |out_row, y| {
         let (picture, row) = (out_row / shape.out_height(), out_row % shape.out_height());
         let x = &x[picture * picture_len..][..picture_len];
-        vectorize(max_pool_row, (shape, row, x, y));
+        max_pool_row(shape, row, x, y);
     });
 }
 
-#[inline(always)]
-fn max_pool_row((shape, row, x, y): (MaxPoolShape, usize, &[f32], &mut [f32])) {
-    for (column, y) in y.chunks_exact_mut(shape.channels).enumerate() {
-        y.fill(f32::NEG_INFINITY);
-        for pixel in shape.window(row, column) {
-            keep_larger((&x[pixel * shape.channels..], y));
+vectorized! {
+    fn max_pool_row<'a>(shape: MaxPoolShape, row: usize, x: &'a [f32], y: &'a mut [f32]) {
+        for (column, y) in y.chunks_exact_mut(shape.channels).enumerate() {
+            y.fill(f32::NEG_INFINITY);
+            for pixel in shape.window(row, column) {
+                for (y, &x) in y.iter_mut().zip(&x[pixel * shape.channels..]) {
+                    *y = larger(*y, x);
+                }
+            }
         }
-    }
-}
-
-/// `y = max(y, x)`.
-#[inline(always)]
-fn keep_larger((x, y): (&[f32], &mut [f32])) {
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y = larger(*y, x);
     }
 }
 
@@ -164,19 +159,20 @@ pub fn global_mean(shape: GlobalPoolShape, x: &[f32], y: &mut [f32]) {
     let GlobalPoolShape { pixels, channels, .. } = shape;
     for_each_chunk(y, channels.max(1), |picture, y| {
         let mut sums = vec![0.0_f64; channels];
-        vectorize(add_rows, (&x[picture * pixels * channels..][..pixels * channels], &mut sums));
+        add_rows(&x[picture * pixels * channels..][..pixels * channels], &mut sums);
         for (y, sum) in y.iter_mut().zip(&sums) {
             *y = (sum / pixels as f64) as f32;
         }
     });
 }
 
-/// Adds all rows of `x` to `sums`, one sum per column.
-#[inline(always)]
-fn add_rows((x, sums): (&[f32], &mut Vec<f64>)) {
-    for row in x.chunks_exact(sums.len()) {
-        for (sum, &value) in sums.iter_mut().zip(row) {
-            *sum += f64::from(value);
+vectorized! {
+    /// Adds all rows of `x` to `sums`, one sum per column.
+    fn add_rows<'a>(x: &'a [f32], sums: &'a mut [f64]) {
+        for row in x.chunks_exact(sums.len()) {
+            for (sum, &value) in sums.iter_mut().zip(row) {
+                *sum += f64::from(value);
+            }
         }
     }
 }
@@ -220,10 +216,19 @@ pub fn global_max(shape: GlobalPoolShape, x: &[f32], y: &mut [f32]) {
     let GlobalPoolShape { pixels, channels, .. } = shape;
     for_each_chunk(y, channels.max(1), |picture, y| {
         y.fill(f32::NEG_INFINITY);
-        for row in x[picture * pixels * channels..].chunks_exact(channels).take(pixels) {
-            vectorize(keep_larger, (row, &mut *y));
-        }
+        keep_largest(&x[picture * pixels * channels..][..pixels * channels], y);
     });
+}
+
+vectorized! {
+    /// Brings every `y` up to the largest value of its column.
+    fn keep_largest<'a>(x: &'a [f32], y: &'a mut [f32]) {
+        for row in x.chunks_exact(y.len()) {
+            for (y, &value) in y.iter_mut().zip(row) {
+                *y = larger(*y, value);
+            }
+        }
+    }
 }
 
 /// The gradient of [`global_max`]: it goes to the first pixel that holds the largest value.

@@ -7,8 +7,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::panels::{PANEL, Panels};
-use crate::simd::{dispatch, load, store};
+use crate::panels::Panels;
+use crate::simd::{dispatch, load, store, tile_width};
 
 /// One kernel position as seen by a run of output pixels that lie side by side.
 #[derive(Clone, Copy, Debug)]
@@ -85,19 +85,12 @@ impl WithSimd for MultiplyRun<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { run, panels, panel, epilogue, out } = self;
-        let vectors = panels.shape.width(panel) / S::F32_LANES;
-        // AVX2 has 16 registers: 2 x 6 sums leave room for the weights and the input.
-        let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
-        let mut vector = 0;
-        while vector < vectors {
-            let tile = Tile { run, panels, panel, vector, epilogue };
-            match (vectors - vector).min(most) {
-                4 => tile.run::<S, 4>(simd, out),
-                3 => tile.run::<S, 3>(simd, out),
-                2 => tile.run::<S, 2>(simd, out),
-                _ => tile.run::<S, 1>(simd, out),
-            }
-            vector += most;
+        let tile = Tile { run, panels, panel, epilogue };
+        match panels.shape.width(panel) / S::F32_LANES {
+            1 => tile.run::<S, 1>(simd, out),
+            2 => tile.run::<S, 2>(simd, out),
+            3 => tile.run::<S, 3>(simd, out),
+            _ => tile.run::<S, 4>(simd, out),
         }
     }
 }
@@ -117,7 +110,6 @@ struct Tile<'a, 'b> {
     run: &'b Run<'a>,
     panels: Panels<'a>,
     panel: usize,
-    vector: usize,
     epilogue: &'b Epilogue<'b>,
 }
 
@@ -146,18 +138,20 @@ impl Tile<'_, '_> {
     ) {
         let (run, zeros) = (self.run, self.panels.zero_input());
         let depth = zeros.len();
-        let row_vectors = self.panels.shape.width(self.panel) / S::F32_LANES;
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; PIXELS];
         for tap in run.taps {
-            let inputs: [&[f32]; PIXELS] =
-                std::array::from_fn(|p| &run.input(tap, pixel + p, zeros)[..depth]);
+            // The compiler sees that all slices are `depth` long, and checks nothing inside.
+            let mut inputs = [zeros; PIXELS];
+            for (p, input) in inputs.iter_mut().enumerate() {
+                *input = &run.input(tap, pixel + p, zeros)[..depth];
+            }
             let weights = S::as_simd_f32s(self.panels.tap(self.panel, tap.tap)).0;
+            let weights = &weights.as_chunks::<VECTORS>().0[..depth];
             for k in 0..depth {
-                let weights = &weights[k * row_vectors + self.vector..][..VECTORS];
                 for p in 0..PIXELS {
                     let input = simd.splat_f32s(inputs[p][k]);
                     for v in 0..VECTORS {
-                        sums[p][v] = simd.mul_add_f32s(input, weights[v], sums[p][v]);
+                        sums[p][v] = simd.mul_add_f32s(input, weights[k][v], sums[p][v]);
                     }
                 }
             }
@@ -175,7 +169,7 @@ impl Tile<'_, '_> {
     ) {
         let outputs = self.panels.shape.outputs;
         for v in 0..VECTORS {
-            let first = self.panel * PANEL + (self.vector + v) * S::F32_LANES;
+            let first = self.panel * tile_width() + v * S::F32_LANES;
             // Lanes behind the last output are padding.
             let last = outputs.min(first + S::F32_LANES);
             if first >= last {

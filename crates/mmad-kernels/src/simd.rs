@@ -13,33 +13,71 @@ static ARCH: LazyLock<Arch> = LazyLock::new(|| match std::env::var("MMAD_SIMD").
     _ => Arch::new(),
 });
 
+/// Vectors per row of a register tile, and lanes per vector.
+static TILE: LazyLock<(usize, usize)> = LazyLock::new(|| {
+    struct Sizes;
+    impl WithSimd for Sizes {
+        type Output = (usize, usize);
+
+        fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+            // A tile holds 6 rows of sums. 16 registers leave 2 vectors per row, next to the
+            // operands; 32 registers leave 4.
+            (if S::REGISTER_COUNT >= 32 { 4 } else { 2 }, S::F32_LANES)
+        }
+    }
+    dispatch(Sizes)
+});
+
+/// Columns of a full register tile.
+pub(crate) fn tile_width() -> usize {
+    TILE.0 * TILE.1
+}
+
+/// Lanes of a vector.
+pub(crate) fn lanes() -> usize {
+    TILE.1
+}
+
 /// Runs `op` compiled for the chosen instruction set.
 #[inline]
 pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
     ARCH.dispatch(op)
 }
 
-/// Calls `kernel(arguments)` compiled for the chosen instruction set, with its loops vectorised by
-/// the compiler. For that `kernel`, and all it calls, must be `#[inline(always)]` functions; a
-/// closure will not do, because the compiler may leave it out of line and then in plain code.
-#[inline]
-pub(crate) fn vectorize<A, R>(kernel: impl FnOnce(A) -> R, arguments: A) -> R {
-    dispatch(Call { kernel, arguments })
-}
+/// Defines a function whose body is compiled for every instruction set and runs in the chosen one,
+/// with its loops vectorised by the compiler. What it calls must be `#[inline(always)]`, else it
+/// may stay outside and be compiled for none. A type parameter stands for a function that is known
+/// at compile time; a closure would not be inlined for certain.
+macro_rules! vectorized {
+    (
+        $(#[$meta:meta])*
+        $vis:vis fn $name:ident<$life:lifetime $(, $function:ident: $bound:path)?>(
+            $($arg:ident: $type:ty),* $(,)?
+        ) $body:block
+    ) => {
+        $(#[$meta])*
+        $vis fn $name<$life $(, $function: $bound)?>($($arg: $type),*) {
+            struct Kernel<$life $(, $function)?> {
+                $($arg: $type,)*
+                $(function: std::marker::PhantomData<$function>,)?
+            }
+            impl<$life $(, $function: $bound)?> pulp::WithSimd for Kernel<$life $(, $function)?> {
+                type Output = ();
 
-struct Call<F, A> {
-    kernel: F,
-    arguments: A,
+                #[inline(always)]
+                fn with_simd<S: pulp::Simd>(self, _: S) {
+                    let Self { $($arg,)* .. } = self;
+                    $body
+                }
+            }
+            $crate::simd::dispatch(Kernel {
+                $($arg,)*
+                $(function: std::marker::PhantomData::<$function>,)?
+            });
+        }
+    };
 }
-
-impl<A, R, F: FnOnce(A) -> R> WithSimd for Call<F, A> {
-    type Output = R;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> R {
-        (self.kernel)(self.arguments)
-    }
-}
+pub(crate) use vectorized;
 
 /// Loads as many lanes as `values` holds, at most one vector; the others are zero.
 #[inline(always)]

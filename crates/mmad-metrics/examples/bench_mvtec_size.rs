@@ -111,6 +111,8 @@ impl CpuClock {
 }
 
 fn thread_cpu_ns() -> Option<u64> {
+    // The kernel brings its figure up to date when a thread gives way.
+    std::thread::yield_now();
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split_whitespace().next()?.parse().ok()
 }
@@ -156,7 +158,7 @@ impl Class {
 fn picture(is_anomalous: bool, random: &mut Random) -> (Vec<f32>, Vec<u8>) {
     let mut map = vec![0.0_f32; SIDE * SIDE];
     let mut mask = vec![0_u8; SIDE * SIDE];
-    for (cell, strength) in [(4, 0.25), (16, 0.15), (64, 0.10)] {
+    for (cell, strength) in [(4, 0.25), (16, 0.12), (64, 0.06)] {
         let n = SIDE / cell;
         let noise: Vec<f32> = (0..n * n).map(|_| strength * random.unit()).collect();
         for (i, pixel) in map.iter_mut().enumerate() {
@@ -169,8 +171,8 @@ fn picture(is_anomalous: bool, random: &mut Random) -> (Vec<f32>, Vec<u8>) {
     }
     if is_anomalous {
         for _ in 0..1 + (random.unit() * 3.0) as usize {
-            let defect = Ellipse::random(random, 6.0, 42.0);
-            let strength = 0.1 + 0.8 * random.unit();
+            let defect = Ellipse::random(random, 8.0, 64.0);
+            let strength = 0.15 + 0.9 * random.unit();
             // The map sees most of the defect, brightest in its middle.
             defect.draw(|i, distance| {
                 mask[i] = 1;

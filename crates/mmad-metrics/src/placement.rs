@@ -12,28 +12,27 @@
 //!
 //! A place is found through two tables over the [`order_key`]s. The first cuts the range of the
 //! positives into equal parts, the second cuts each part further into cells, the finer the more
-//! positives lie in it, so that any distribution of scores ends with about one positive in every
-//! third cell. Most negatives lie below the first positive of their cell, and counting them there is
-//! all they need. The few others are looked up among the positives.
+//! positives lie in it, so that any distribution of scores ends with about one positive per cell.
+//! Most negatives lie below the first positive of their cell, and counting them there is all they
+//! need. The few others are looked up among the positives.
 
 use crate::order::{order_key, score_of_key};
 
 /// Counts of the negatives around each distinct positive score.
 pub(crate) struct Placement {
     range: KeyRange,
-    /// Offsets of the positives, increasing, then [`WINDOW`] times `u32::MAX`.
-    positives: Vec<u32>,
     parts: Vec<Part>,
+    /// The cells of all parts and one more, which closes the last.
     cells: Vec<Cell>,
-    /// Per cell, how many positives lie below it; one more entry closes the last cell.
-    n_below_cell: Vec<u32>,
-    /// Negatives strictly between positive `i - 1` and positive `i`, without those that are still
-    /// counted in the cells. The last entry lies above all positives.
-    between: Vec<u64>,
+    /// The positives in increasing order, then [`WINDOW`] that are larger than every score.
+    positives: Vec<Positive>,
     /// Negatives equal to positive `i`.
     tied: Vec<u64>,
-    /// Upper limit of any count in the cells.
-    in_cells: u64,
+    /// Negatives strictly between positive `i - 1` and positive `i`, without those that are still
+    /// counted in cells and positives. The last entry lies above all positives.
+    between: Vec<u64>,
+    /// No count in cells and positives is larger than this.
+    not_settled: u64,
 }
 
 /// Negatives around one positive.
@@ -66,7 +65,18 @@ struct Cell {
     /// The lowest positive in it, `u32::MAX` when there is none.
     first: u32,
     /// Negatives in it that lie below `first`.
-    count: u32,
+    n_negatives: u32,
+    /// Positives below the cell.
+    n_below: u32,
+}
+
+/// A distinct score of positives.
+#[derive(Clone, Copy)]
+struct Positive {
+    offset: u32,
+    /// Negatives strictly between the next lower positive and this one, as far as they are in the
+    /// same cell as a positive that they do not lie below.
+    n_negatives: u32,
 }
 
 impl Placement {
@@ -74,19 +84,18 @@ impl Placement {
     /// scores.
     pub(crate) fn new(keys: &[u32]) -> Self {
         let range = KeyRange::around(keys);
-        let positives: Vec<u32> = keys.iter().map(|key| key - range.first_key).collect();
+        let offsets = keys.iter().map(|key| key - range.first_key).chain([u32::MAX; WINDOW]);
         let mut placement = Self {
-            range,
-            parts: Vec::new(),
+            parts: Vec::with_capacity(1 << MAX_PARTS_LOG2),
             cells: Vec::new(),
-            n_below_cell: Vec::new(),
-            between: vec![0; positives.len() + 1],
-            tied: vec![0; positives.len()],
-            positives,
-            in_cells: 0,
+            positives: offsets.map(|offset| Positive { offset, n_negatives: 0 }).collect(),
+            tied: vec![0; keys.len()],
+            between: vec![0; keys.len() + 1],
+            not_settled: 0,
+            range,
         };
-        placement.cut_into_cells();
-        placement.positives.extend([u32::MAX; WINDOW]);
+        placement.cut_into_parts();
+        placement.fill_cells();
         placement
     }
 
@@ -117,43 +126,59 @@ impl Placement {
     /// The counts per positive from the lowest to the highest, and the number of negatives above
     /// all of them.
     pub(crate) fn finish(mut self) -> (Vec<Placed>, u64) {
-        self.empty_cells();
+        self.settle();
         let counts = self.between.iter().zip(&self.tied);
         let placed = counts.map(|(&below, &tied)| Placed { below, tied }).collect();
         (placed, self.between[self.tied.len()])
     }
 
-    /// Makes parts and cells for the positives.
-    fn cut_into_cells(&mut self) {
-        let Self { range, positives, .. } = self;
-        let mut n_below = 0;
-        for part in 0..=u64::from(range.last_offset >> range.part_shift) {
-            let start = part << range.part_shift;
-            let in_part = count_below(&positives[n_below..], start + (1 << range.part_shift));
-            // Between two and four cells per positive.
-            let split = (2 * in_part).next_power_of_two().trailing_zeros().min(range.part_shift);
-            let cell_shift = range.part_shift - split;
-            let cell_base = (self.cells.len() as u32).wrapping_sub((start >> cell_shift) as u32);
-            self.parts.push(Part { cell_base, cell_shift });
-            for cell in 1..=1_u64 << split {
-                let end = start + (cell << cell_shift);
-                let in_cell = count_below(&positives[n_below..], end);
-                let first = if in_cell > 0 { positives[n_below] } else { u32::MAX };
-                self.cells.push(Cell { first, count: 0 });
-                self.n_below_cell.push(n_below as u32);
-                n_below += in_cell;
-            }
+    /// Lays out the parts, with room for their cells.
+    fn cut_into_parts(&mut self) {
+        let KeyRange { part_shift, last_offset, .. } = self.range;
+        let mut n_in_part = vec![0_usize; (last_offset >> part_shift) as usize + 1];
+        for positive in &self.positives[..self.tied.len()] {
+            n_in_part[(positive.offset >> part_shift) as usize] += 1;
         }
-        self.n_below_cell.push(n_below as u32);
+        let mut n_cells = 0_u32;
+        for (part, n_positives) in (0_u32..).zip(n_in_part) {
+            let split = n_positives.next_power_of_two().trailing_zeros().min(part_shift);
+            let cell_shift = part_shift - split;
+            let first_cell_of_part = (part << part_shift) >> cell_shift;
+            self.parts
+                .push(Part { cell_base: n_cells.wrapping_sub(first_cell_of_part), cell_shift });
+            n_cells += 1 << split;
+        }
+        let empty = Cell { first: u32::MAX, n_negatives: 0, n_below: 0 };
+        self.cells = vec![empty; n_cells as usize + 1];
+    }
+
+    /// Tells every cell its positives.
+    fn fill_cells(&mut self) {
+        for i in 0..self.tied.len() {
+            let offset = self.positives[i].offset;
+            let cell = self.cell_of(offset) as usize;
+            self.cells[cell].first = self.cells[cell].first.min(offset);
+            self.cells[cell + 1].n_below += 1;
+        }
+        let mut n_below = 0;
+        for cell in &mut self.cells {
+            n_below += cell.n_below;
+            cell.n_below = n_below;
+        }
+    }
+
+    #[inline]
+    fn cell_of(&self, offset: u32) -> u32 {
+        let part = self.parts[(offset >> self.range.part_shift) as usize];
+        (offset >> part.cell_shift).wrapping_add(part.cell_base)
     }
 
     /// Places up to [`BLOCK`] scores.
     fn add_block(&mut self, scores: &[f32]) {
-        self.in_cells += scores.len() as u64;
-        if self.in_cells > u64::from(u32::MAX) {
-            self.empty_cells();
-            self.in_cells = scores.len() as u64;
+        if self.not_settled + BLOCK as u64 > u64::from(u32::MAX) {
+            self.settle();
         }
+        self.not_settled += scores.len() as u64;
 
         let mut offsets = [0; BLOCK];
         self.range.offsets(scores, &mut offsets);
@@ -161,12 +186,11 @@ impl Placement {
         let mut rest = [(0, 0); BLOCK];
         let mut n_rest = 0;
         for &offset in &offsets[..scores.len()] {
-            let part = self.parts[(offset >> self.range.part_shift) as usize];
-            let position = (offset >> part.cell_shift).wrapping_add(part.cell_base);
+            let position = self.cell_of(offset);
             let cell = &mut self.cells[position as usize];
             // Both happen without a branch, which nothing could predict.
             let is_below = offset < cell.first;
-            cell.count += u32::from(is_below);
+            cell.n_negatives += u32::from(is_below);
             rest[n_rest % BLOCK] = (offset, position);
             n_rest += usize::from(!is_below);
         }
@@ -176,32 +200,38 @@ impl Placement {
     }
 
     /// Places an offset that does not lie below the first positive of its cell.
+    #[inline]
     fn add_inside(&mut self, offset: u32, cell: usize) {
-        let start = self.n_below_cell[cell] as usize;
-        // Positives behind the cell are larger than the offset, so they never count.
-        let window = &self.positives[start..start + WINDOW];
+        let start = self.cells[cell].n_below as usize;
         let mut n_below = start;
-        for &positive in window {
-            n_below += usize::from(positive < offset);
+        // Positives behind the cell are larger than the offset, so they never count.
+        for positive in &self.positives[start..start + WINDOW] {
+            n_below += usize::from(positive.offset < offset);
         }
         if n_below == start + WINDOW {
-            let end = self.n_below_cell[cell + 1] as usize;
+            let end = self.cells[cell + 1].n_below as usize;
             let beyond = &self.positives[n_below..end.max(n_below)];
-            n_below += beyond.partition_point(|&positive| positive < offset);
+            n_below += beyond.partition_point(|positive| positive.offset < offset);
         }
-        if self.positives[n_below] == offset {
+        let above = &mut self.positives[n_below];
+        if above.offset == offset {
             self.tied[n_below] += 1;
         } else {
-            self.between[n_below] += 1;
+            above.n_negatives += 1;
         }
     }
 
-    /// Moves the counts of the cells to [`between`](Self::between).
-    fn empty_cells(&mut self) {
-        for (cell, &n_below) in self.cells.iter_mut().zip(&self.n_below_cell) {
-            self.between[n_below as usize] += u64::from(cell.count);
-            cell.count = 0;
+    /// Moves all counts to [`between`](Self::between), which has room for any number.
+    fn settle(&mut self) {
+        for cell in &mut self.cells {
+            self.between[cell.n_below as usize] += u64::from(cell.n_negatives);
+            cell.n_negatives = 0;
         }
+        for (between, positive) in self.between.iter_mut().zip(&mut self.positives) {
+            *between += u64::from(positive.n_negatives);
+            positive.n_negatives = 0;
+        }
+        self.not_settled = 0;
     }
 }
 
@@ -237,11 +267,6 @@ impl KeyRange {
             *offset = order_key(score).wrapping_sub(first_key);
         }
     }
-}
-
-/// How many of the increasing `offsets` lie below `limit`.
-fn count_below(offsets: &[u32], limit: u64) -> usize {
-    offsets.iter().take_while(|&&offset| u64::from(offset) < limit).count()
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ fn ten_thousand_accidents_to_whole_files() {
     let mut random = Random(1);
     for name in GOOD {
         let bytes = fixture(name);
-        for _ in 0..60_000 {
+        for _ in 0..1000 {
             let _ = read(&random.mutate(&bytes));
         }
     }
@@ -127,14 +127,14 @@ fn accidents_inside_a_zip_file() {
     let mut n_read = 0;
     for name in ["plain.pth", "protocol4.pth", "kinds.pth", "views.pth", "checkpoint.pth"] {
         let good = records(&fixture(name));
-        for _ in 0..60_000 {
+        for _ in 0..1000 {
             let mut changed = good.clone();
             let which = if random.below(4) == 0 { random.below(changed.len()) } else { 0 };
             changed[which].1 = random.mutate(&changed[which].1);
             n_read += usize::from(read(&zipped(&changed, CompressionMethod::Stored)).is_ok());
         }
     }
-    assert!((100..9_000_000).contains(&n_read), "{n_read}: the accidents are too mild or too harsh");
+    assert!((100..4500).contains(&n_read), "{n_read}: the accidents are too mild or too harsh");
 }
 
 #[test]

@@ -165,6 +165,11 @@ impl Calibration {
 }
 
 impl ClassCalibration {
+    /// The scale on which its threshold is 0.5.
+    pub fn scale(&self) -> ScoreScale {
+        ScoreScale::new(self.threshold, &self.scores)
+    }
+
     /// Rejected share of the held-out pictures with its exact binomial interval
     /// (Clopper and Pearson 1934).
     pub fn false_reject_rate(&self) -> RateInterval {
@@ -174,11 +179,36 @@ impl ClassCalibration {
     }
 }
 
-/// Maps a score to `0..1` so that the threshold becomes 0.5: `s / (s + t)`, strictly rising and
-/// never cut. Scores are never negative, thresholds always above zero.
-pub fn normalised(score: f32, threshold: f32) -> f32 {
-    let (score, threshold) = (f64::from(score.max(0.0)), f64::from(threshold));
-    (score / (score + threshold)) as f32
+/// A scale on which the threshold is 0.5: `s^p / (s^p + t^p)`, strictly rising and never cut.
+///
+/// The power `p` is chosen so that a middling good picture lies at 0.1; the scale then uses the room
+/// between good and defective whatever the raw scores are.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ScoreScale {
+    /// The raw score that becomes 0.5; above zero.
+    pub threshold: f32,
+    /// The power, 1 to 50.
+    pub power: f32,
+}
+
+impl ScoreScale {
+    /// The scale of a threshold and the scores of good pictures, ascending.
+    pub fn new(threshold: f32, good: &[f32]) -> Self {
+        const AT_MEDIAN: f64 = 0.1;
+        let median = f64::from(good.get(good.len() / 2).copied().unwrap_or(0.0));
+        let ratio = f64::from(threshold) / median.max(f64::MIN_POSITIVE);
+        let odds = ((1.0 - AT_MEDIAN) / AT_MEDIAN).ln();
+        // A median at or above the threshold leaves no room; the steepest scale stands for that.
+        let power = if ratio > 1.0 { odds / ratio.ln() } else { 50.0 };
+        Self { threshold, power: power.clamp(1.0, 50.0) as f32 }
+    }
+
+    /// A raw score, never negative, on this scale.
+    pub fn of(&self, score: f32) -> f32 {
+        let ratio = f64::from(score.max(0.0)) / f64::from(self.threshold);
+        // Not through s^p, which overflows for large scores.
+        (1.0 / (1.0 + ratio.powf(-f64::from(self.power)))) as f32
+    }
 }
 
 fn check_rate(rate: f64) -> Result<(), CalibrationError> {
@@ -289,10 +319,14 @@ mod tests {
     }
 
     #[test]
-    fn normalised_scores_rise_and_meet_a_half_at_the_threshold() {
-        assert_eq!(normalised(0.3, 0.3), 0.5);
-        let scores = [0.0, 0.1, 0.2, 0.3, 1.0, 50.0];
-        assert!(scores.windows(2).all(|w| normalised(w[0], 0.3) < normalised(w[1], 0.3)));
+    fn scaled_scores_rise_and_meet_a_half_at_the_threshold() {
+        let scale = ScoreScale::new(0.3, &[0.1, 0.2, 0.25]);
+        assert_eq!(scale.of(0.3), 0.5);
+        assert!((scale.of(0.2) - 0.1).abs() < 1e-6);
+        let scores = [0.0, 0.1, 0.2, 0.3, 0.4, 0.6];
+        assert!(scores.windows(2).all(|w| scale.of(w[0]) < scale.of(w[1])));
+        assert!(scale.of(f32::MAX) <= 1.0 && scale.of(0.0) == 0.0);
+        assert_eq!(ScoreScale::new(0.3, &[0.4]).power, 50.0);
     }
 
     /// Clopper-Pearson limits of 0 of 10 and 1 of 24, as in published tables.

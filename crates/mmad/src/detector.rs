@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use mmad_data::{Picture, Preprocess, restore_map};
 
 use crate::anomaly_map::{Level, SIGMA_PX, blur, raw_map};
-use crate::calibrate::{ClassCalibration, normalised};
+use crate::calibrate::ClassCalibration;
 use crate::method::{Method, Observation};
 use crate::methods;
 use crate::model_file::{ModelCard, ModelFile, ModelFileError};
@@ -216,11 +216,6 @@ impl Detector {
 }
 
 impl Scored {
-    /// Score on a scale where the threshold is 0.5; see [`normalised`].
-    pub fn normalised(&self, threshold: f32) -> f32 {
-        normalised(self.score, threshold)
-    }
-
     /// The map in the picture's own pixels, row-major; empty for a picture without pixels.
     pub fn map_in_picture(&self, picture_height: usize, picture_width: usize) -> Vec<f32> {
         let (from, to) = ((self.height, self.width), (picture_height, picture_width));

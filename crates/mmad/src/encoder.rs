@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use crate::nn::{Activation, BasicBlock, Bottleneck, BottleneckConfig, ConvConfig, ConvNorm};
 use crate::ops;
 use crate::params::{Builder, InitRule, ParamSet, Scope};
-use crate::weights::{self, WeightsError};
 
 /// Which ResNet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -164,23 +163,6 @@ impl Encoder {
         let builder = Builder::new(device, ChaCha8Rng::seed_from_u64(seed));
         let resnet = Resnet::new(&builder.root(InitRule::Fuser).frozen(), arch);
         Self { resnet, params: builder.finish() }
-    }
-
-    /// A copy of the encoder inside a model, whose names there start with `prefix`.
-    ///
-    /// # Errors
-    ///
-    /// [`WeightsError`] where the model has another encoder.
-    pub fn of(
-        model: &ParamSet,
-        prefix: &str,
-        arch: Arch,
-        device: &Device,
-    ) -> Result<Self, WeightsError> {
-        let encoder = Self::new(arch, 0, device);
-        let state = weights::to_state(model)?.under(prefix);
-        weights::load(&encoder.params, "", &state, "the model", arch.name())?;
-        Ok(encoder)
     }
 
     /// The network itself.

@@ -12,7 +12,6 @@ use crate::method::Method;
 use crate::methods;
 use crate::methods::mmad::model::{ConfigError, ENCODER_PREFIX};
 use crate::model_file::{FORMAT_VERSION, ModelCard, ModelFile, ModelFileError, TrainingRecord};
-use crate::projection;
 use crate::run_file::{RunConfig, RunFileError};
 use crate::train::pictures::Pictures;
 use crate::train::{Run, TrainError, Trained, Watch, checkpoint, train};
@@ -160,9 +159,7 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
 
     let data = &config.data;
     let preprocess = Preprocess::imagenet(data.height_px, data.width_px)?;
-    if arch.channels() != config.mmad.widths {
-        fit_projections(fit, method.as_ref(), &samples, &preprocess)?;
-    }
+    method.prepare(&some_images(&samples, &preprocess, &fit.loader, &fit.device)?);
 
     let text = config.to_toml()?;
     let run_sha256 = digest(&[text.as_bytes(), data_sha256.as_bytes(), encoder_sha256.as_bytes()]);
@@ -238,23 +235,23 @@ fn data_cache_bytes(config: &RunConfig) -> u64 {
     config.train.feature_cache_mb.saturating_mul(1_000_000)
 }
 
-fn fit_projections(
-    fit: &Fit<'_>,
-    method: &dyn Method,
+/// Pictures that frozen parts are fitted on, spread evenly over the training set.
+const N_PREPARE_PICTURES: usize = 64;
+
+fn some_images(
     samples: &[Sample],
     preprocess: &Preprocess,
-) -> Result<(), FitError> {
-    let (arch, widths) = (fit.config.encoder.arch, fit.config.mmad.widths);
-    let encoder = crate::encoder::Encoder::of(method.params(), ENCODER_PREFIX, arch, &fit.device)?;
-    let resnet = encoder.resnet();
-    let rows = projection::fit(resnet, widths, samples, preprocess, &fit.loader, &fit.device)?;
-    for (stage, rows) in rows.into_iter().enumerate() {
-        let name = format!("projection.{stage}.weight");
-        if let Some(param) = method.params().find(&name) {
-            param.set_values(rows);
-        }
-    }
-    Ok(())
+    loader: &LoaderOptions,
+    device: &Device,
+) -> Result<Vec<Tensor<4>>, DataError> {
+    let every = samples.len().div_ceil(N_PREPARE_PICTURES).max(1);
+    let some = samples.iter().step_by(every).cloned().collect();
+    let shape = [1, preprocess.height(), preprocess.width(), 3];
+    // A picture that cannot be read is reported when its turn to train comes.
+    Ok(Loader::new(some, preprocess.clone(), loader.clone())?
+        .flatten()
+        .map(|loaded| Tensor::from_data(TensorData::new(loaded.pixels, shape), device))
+        .collect())
 }
 
 fn digest(parts: &[&[u8]]) -> String {

@@ -24,6 +24,10 @@ pub trait Method: Debug + Send + Sync {
         0
     }
 
+    /// Fits what is frozen but depends on the data, before training: `images` are some training
+    /// pictures, each `[1, h, w, 3]` and normalised.
+    fn prepare(&self, images: &[Tensor<4>]);
+
     /// What the frozen part sees.
     ///
     /// # Shapes

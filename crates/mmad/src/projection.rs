@@ -1,59 +1,49 @@
-//! Frozen projections from a wide encoder to the model's widths.
+//! Frozen maps from the encoder's features to the space that is rebuilt, fitted on training pictures.
 //!
-//! Each stage gets the orthonormal basis of the largest principal directions of its features on
-//! training pictures. The features are not centred first: the anomaly map compares directions of
-//! vectors from the origin, and the uncentred basis keeps the most of those.
+//! A wide encoder's stages get the orthonormal basis of their largest principal directions. The
+//! features are not centred for that: the anomaly map compares directions of vectors from the
+//! origin, and the uncentred basis keeps the most of those.
 
 use burn::tensor::Tensor;
-use mmad_data::{DataError, Loader, LoaderOptions, Preprocess, Sample};
 use nalgebra::{DMatrix, SymmetricEigen};
 
-use crate::encoder::Resnet;
+/// Rows of the orthonormal `[width, channels]` projection of maps `[1, h, w, channels]`.
+pub fn principal_directions(maps: impl Iterator<Item = Tensor<4>>, width: usize) -> Vec<f32> {
+    let mut moment: Option<DMatrix<f64>> = None;
+    for map in maps {
+        let [.., channels] = map.dims();
+        let moment = moment.get_or_insert_with(|| DMatrix::zeros(channels, channels));
+        add_second_moment(moment, map);
+    }
+    moment.map_or_else(Vec::new, |moment| principal_rows(&moment, width))
+}
 
-/// Pictures that the basis is fitted on, spread evenly over the training set.
-pub const N_PICTURES: usize = 64;
-
-/// Fits the projection of every stage.
+/// Mean and inverse standard deviation of every channel of maps `[1, h, w, channels]`.
 ///
-/// Returns for stage `i` the rows of an orthonormal `[widths[i], channels[i]]` matrix.
-///
-/// # Errors
-///
-/// [`DataError`] where not one picture can be read.
-pub fn fit(
-    encoder: &Resnet,
-    widths: [usize; 3],
-    samples: &[Sample],
-    preprocess: &Preprocess,
-    loader: &LoaderOptions,
-    device: &burn::tensor::Device,
-) -> Result<[Vec<f32>; 3], DataError> {
-    let every = samples.len().div_ceil(N_PICTURES).max(1);
-    let some = samples.iter().step_by(every).cloned().collect();
-    let channels = encoder.arch().channels();
-    let mut moments = channels.map(|n| DMatrix::<f64>::zeros(n, n));
-    let mut first_error = None;
-    let mut n_seen = 0;
-    for item in Loader::new(some, preprocess.clone(), loader.clone())? {
-        let loaded = match item {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                first_error.get_or_insert(error);
-                continue;
+/// A channel that never changes keeps its scale.
+pub fn mean_and_scale(maps: impl Iterator<Item = Tensor<4>>) -> (Vec<f32>, Vec<f32>) {
+    let (mut sum, mut squares) = (Vec::<f64>::new(), Vec::<f64>::new());
+    let mut n_pixels = 0.0;
+    for map in maps {
+        let [_, height, width, channels] = map.dims();
+        sum.resize(channels, 0.0);
+        squares.resize(channels, 0.0);
+        n_pixels += (height * width) as f64;
+        let values: Vec<f32> = map.into_data().try_to_vec().expect("features are f32");
+        for pixel in values.chunks_exact(channels) {
+            for ((sum, square), &value) in sum.iter_mut().zip(&mut squares).zip(pixel) {
+                *sum += f64::from(value);
+                *square += f64::from(value).powi(2);
             }
-        };
-        let shape = [1, preprocess.height(), preprocess.width(), 3];
-        let data = burn::tensor::TensorData::new(loaded.pixels, shape);
-        let maps = encoder.forward(Tensor::from_data(data, device), false);
-        for (moment, map) in moments.iter_mut().zip(maps) {
-            add_second_moment(moment, map);
         }
-        n_seen += 1;
     }
-    match first_error {
-        Some(error) if n_seen == 0 => Err(error),
-        _ => Ok([0, 1, 2].map(|stage| principal_rows(&moments[stage], widths[stage]))),
-    }
+    let mean: Vec<f64> = sum.iter().map(|sum| sum / f64::max(n_pixels, 1.0)).collect();
+    let scale = squares.iter().zip(&mean).map(|(square, mean)| {
+        let deviation = (square / f64::max(n_pixels, 1.0) - mean * mean).max(0.0).sqrt();
+        if deviation > 1e-6 { (1.0 / deviation) as f32 } else { 1.0 }
+    });
+    let scale = scale.collect();
+    (mean.into_iter().map(|mean| mean as f32).collect(), scale)
 }
 
 fn add_second_moment(moment: &mut DMatrix<f64>, map: Tensor<4>) {
@@ -98,5 +88,20 @@ mod tests {
         let kept = &rows * &moment * rows.transpose();
         assert!((kept.trace() - 7.0).abs() < 1e-5);
         assert!((rows.row(0) - basis.row(0)).norm() < 1e-6);
+    }
+
+    #[test]
+    fn standardised_channels_have_mean_zero_and_deviation_one() {
+        let values = [1.0_f32, 10.0, 7.0, 3.0, 30.0, 7.0, 8.0, 20.0, 7.0, 0.0, 44.0, 7.0];
+        let device = burn::tensor::Device::flex();
+        let data = burn::tensor::TensorData::new(values.to_vec(), [1, 2, 2, 3]);
+        let (mean, scale) = mean_and_scale([Tensor::from_data(data, &device)].into_iter());
+        for channel in 0..2 {
+            let standard =
+                values.chunks(3).map(|pixel| (pixel[channel] - mean[channel]) * scale[channel]);
+            let (sum, square) = standard.fold((0.0, 0.0), |(s, q), x| (s + x, q + x * x));
+            assert!(sum.abs() < 1e-5 && (square / 4.0 - 1.0_f32).abs() < 1e-5);
+        }
+        assert_eq!((mean[2], scale[2]), (7.0, 1.0));
     }
 }

@@ -6,7 +6,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::Arch;
-use crate::methods::mmad::dmf::ChannelAttentionUse;
 use crate::methods::mmad::model::{MmadConfig, ScanName};
 use crate::train::adamw::AdamWConfig;
 
@@ -154,7 +153,7 @@ impl RunConfig {
                     depths: [3, 3, 3, 3],
                     scans: vec![ScanName::Hilbert],
                     directions: 4,
-                    channel_attention: ChannelAttentionUse::GateOnly,
+                    standardise: true,
                     ..paper.mmad
                 },
                 ..paper

@@ -8,5 +8,6 @@
 mod golden {
     mod blocks;
     mod file;
+    mod model;
     mod recipe;
 }

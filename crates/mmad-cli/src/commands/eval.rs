@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
-use mmad::calibrate::normalised;
+use mmad::calibrate::ScoreScale;
 use mmad::detector::Detector;
 use mmad::evaluate::{Evaluated, TestPicture, Watch, evaluate};
 use mmad_data::{Dataset, LoaderOptions, Split};
@@ -252,20 +252,20 @@ impl Watch for EvalWatch<'_> {
     }
 
     fn class_done(&mut self, class: &str, pictures: &[TestPicture]) {
-        let threshold = self.threshold(class, pictures);
+        let scale = self.scale(class, pictures);
         let rows: Vec<ScoreRow> = pictures
             .iter()
             .map(|picture| ScoreRow {
                 class: class.to_owned(),
                 name: picture.loaded.sample.name.clone(),
                 is_anomalous: picture.loaded.sample.is_anomalous(),
-                score01: f64::from(normalised(picture.scored.score, threshold)),
+                score01: f64::from(scale.of(picture.scored.score)),
                 score: f64::from(picture.scored.score),
             })
             .collect();
         if self.with_pictures {
             for index in choose_pictures(&rows, SHOWN, 0) {
-                match shown(&pictures[index], &rows[index], threshold) {
+                match shown(&pictures[index], &rows[index], scale) {
                     Ok(picture) => self.pictures.push(picture),
                     Err(failure) => self.failure = Some(failure),
                 }
@@ -276,26 +276,26 @@ impl Watch for EvalWatch<'_> {
 }
 
 impl EvalWatch<'_> {
-    /// The shipped threshold, or for a class that has none the median score.
-    fn threshold(&self, class: &str, pictures: &[TestPicture]) -> f32 {
+    /// The scale of the shipped threshold, or for a class that has none of the median score.
+    fn scale(&self, class: &str, pictures: &[TestPicture]) -> ScoreScale {
         let calibration = self.detector.card().calibration.as_ref();
         if let Some(class) = calibration.and_then(|calibration| calibration.class(class)) {
-            return class.threshold;
+            return class.scale();
         }
         let mut scores: Vec<f32> = pictures.iter().map(|picture| picture.scored.score).collect();
         scores.sort_by(f32::total_cmp);
-        scores.get(scores.len() / 2).copied().unwrap_or(1.0)
+        ScoreScale::new(scores.get(scores.len() / 2).copied().unwrap_or(1.0), &[])
     }
 }
 
 fn shown(
     picture: &TestPicture,
     row: &ScoreRow,
-    threshold: f32,
+    scale: ScoreScale,
 ) -> Result<ReportPicture, Failure> {
     let TestPicture { loaded, scored } = picture;
     let (width, height) = (scored.width as u32, scored.height as u32);
-    let map = scored.map.iter().map(|&value| normalised(value, threshold)).collect();
+    let map = scored.map.iter().map(|&value| scale.of(value)).collect();
     let mask = match (&loaded.mask, loaded.sample.is_anomalous()) {
         (Some(mask), true) => {
             let mask: Vec<bool> = mask.iter().map(|&value| value > 0).collect();
@@ -310,7 +310,7 @@ fn shown(
         verdict: if row.score01 >= 0.5 { Verdict::Defect } else { Verdict::Ok },
         score: row.score,
         score01: row.score01,
-        threshold: f64::from(threshold),
+        threshold: f64::from(scale.threshold),
         picture: EncodedImage::jpeg(&RgbRaster::new(width, height, loaded.rgb.clone())?, 88)?,
         map: EncodedImage::map(&ScoreMap::new(width, height, map)?)?,
         mask,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use clap::Args;
-use mmad::calibrate::normalised;
+use mmad::calibrate::ScoreScale;
 use mmad::detector::{Detector, Scored};
 use mmad_data::decode::decode_file;
 use mmad_data::{BitRange, DecodeOptions, Picture};
@@ -157,7 +157,9 @@ fn predict(detector: &Detector, path: &Path, args: &PredictArgs) -> Result<Predi
     let picture = decode_file(path, &options).map_err(|e| Skip::Unreadable(e.to_string()))?;
     let scored = detector.score(&picture);
     let calibrated = detector.threshold_for(args.class.as_deref(), &scored);
+    let good = calibrated.map_or(&[][..], |class| &class.scores);
     let threshold = args.threshold.or_else(|| calibrated.map(|class| class.threshold));
+    let scale = threshold.map(|threshold| ScoreScale::new(threshold, good));
     let guessed = scored.nearest_class.map(|index| detector.card().classes[index].clone());
     let map = scored.map_in_picture(picture.height, picture.width);
     let regions = threshold.map_or_else(Vec::new, |threshold| {
@@ -173,13 +175,13 @@ fn predict(detector: &Detector, path: &Path, args: &PredictArgs) -> Result<Predi
             Some(_) => "ok",
         },
         score: scored.score,
-        score01: threshold.map(|threshold| scored.normalised(threshold)),
+        score01: scale.map(|scale| scale.of(scored.score)),
         threshold,
         regions,
         ms: 1000.0 * start.elapsed().as_secs_f64(),
     };
     if let Some(folder) = &args.out {
-        write_pictures(folder, path, &picture, &map, threshold).map_err(Skip::Fatal)?;
+        write_pictures(folder, path, &picture, &map, scale).map_err(Skip::Fatal)?;
     }
     Ok(prediction)
 }
@@ -262,12 +264,12 @@ fn write_pictures(
     path: &Path,
     picture: &Picture,
     map: &[f32],
-    threshold: Option<f32>,
+    scale: Option<ScoreScale>,
 ) -> Result<(), Failure> {
     let (width, height) = (picture.width as u32, picture.height as u32);
     let peak = map.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-    let scale = threshold.unwrap_or(peak);
-    let values = map.iter().map(|&value| normalised(value, scale)).collect();
+    let scale = scale.unwrap_or_else(|| ScoreScale::new(peak, &[]));
+    let values = map.iter().map(|&value| scale.of(value)).collect();
     let map01 = ScoreMap::new(width, height, values)?;
     let rgb = RgbRaster::new(width, height, picture.rgb.clone())?;
     let over = overlay(&rgb, &map01, 0.65, Colormap::Inferno)?;

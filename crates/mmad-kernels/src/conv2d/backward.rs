@@ -6,10 +6,11 @@ use super::source_map::SourceMap;
 use crate::linear::{self, LinearGrads};
 use crate::matmul::sum_rows;
 use crate::outer_tile::{OuterRun, RightPanel, add_outer_products};
-use crate::panels::{PANEL, PanelShape, Panels, Source, pack};
+use crate::panels::{PanelShape, Panels, Source, pack};
 use crate::partition::{RowParts, expect_len, for_each_chunk, sum_parts};
 use crate::register_tile::{Epilogue, Run, TapRow, multiply_run};
 use crate::scratch;
+use crate::simd::tile_width;
 
 /// Fewest pixels that are worth a partial weight gradient of their own.
 const MIN_PART_PIXELS: usize = 256;
@@ -154,7 +155,7 @@ fn backward_weight(shape: ConvShape, x: &[f32], grad_y: &[f32], grad_weight: &mu
         for first in rows.clone().step_by(block_rows) {
             let block = first..(first + block_rows).min(rows.end);
             let grad_y = &grad_y[first * out_width * outputs..][..block.len() * out_width * outputs];
-            for panel in 0..outputs.div_ceil(PANEL) {
+            for panel in 0..outputs.div_ceil(tile_width()) {
                 let right = RightPanel::new(grad_y, outputs, panel);
                 for (tap, partial) in partial.chunks_exact_mut(depth * outputs).enumerate() {
                     runs.clear();

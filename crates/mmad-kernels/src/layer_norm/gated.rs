@@ -7,7 +7,7 @@ use crate::activation::{silu, silu_slope};
 use crate::partition::{RowParts, add_parts, expect_len, for_each_chunk};
 use crate::row_sum::mean_and_inverse_deviation;
 use crate::scratch;
-use crate::simd::vectorize;
+use crate::simd::vectorized;
 
 /// Where the gate lies: the scan block keeps it in the second half of longer rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,30 +61,29 @@ pub fn norm_gate(
     for_each_chunk(y, rows * channels, |task, y| {
         let x = &x[task * rows * channels..][..y.len()];
         let gate = &gate[task * rows * gate_shape.stride..];
-        vectorize(forward_rows, (shape, gate_shape, x, gate, weight, bias, y));
+        forward_rows(shape, gate_shape, x, gate, weight, bias, y);
     });
 }
 
-type ForwardRows<'a> = (
-    LayerNormShape,
-    GateShape,
-    &'a [f32],
-    &'a [f32],
-    &'a [f32],
-    &'a [f32],
-    &'a mut [f32],
-);
-
-#[inline(always)]
-fn forward_rows((shape, gate_shape, x, gate, weight, bias, y): ForwardRows<'_>) {
-    let n = shape.channels;
-    let (weight, bias) = (&weight[..n], &bias[..n]);
-    let rows = x.chunks_exact(n).zip(gate.chunks_exact(gate_shape.stride));
-    for ((x, gate), y) in rows.zip(y.chunks_exact_mut(n)) {
-        let z = &gate[gate_shape.offset..][..n];
-        let (mean, inverse) = mean_and_inverse_deviation(x, shape.eps);
-        for c in 0..n {
-            y[c] = ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]) * silu(z[c]);
+vectorized! {
+    fn forward_rows<'a>(
+        shape: LayerNormShape,
+        gate_shape: GateShape,
+        x: &'a [f32],
+        gate: &'a [f32],
+        weight: &'a [f32],
+        bias: &'a [f32],
+        y: &'a mut [f32],
+    ) {
+        let n = shape.channels;
+        let (weight, bias) = (&weight[..n], &bias[..n]);
+        let rows = x.chunks_exact(n).zip(gate.chunks_exact(gate_shape.stride));
+        for ((x, gate), y) in rows.zip(y.chunks_exact_mut(n)) {
+            let z = &gate[gate_shape.offset..][..n];
+            let (mean, inverse) = mean_and_inverse_deviation(x, shape.eps);
+            for c in 0..n {
+                y[c] = ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]) * silu(z[c]);
+            }
         }
     }
 }
@@ -141,8 +140,7 @@ pub fn norm_gate_backward(
             let grad_y = &grad_y[first * channels..][..grad_x.len()];
             let gate = &gate[first * stride..][..grad_gate.len()];
             let inputs = Inputs { shape, gate_shape, x, gate, weight, bias, grad_y };
-            let sums = sums.split_at_mut(channels);
-            vectorize(backward_rows, (inputs, grad_x, grad_gate, sums));
+            backward_rows(inputs, grad_x, grad_gate, sums);
         });
     let mut sums = vec![0.0; 2 * channels];
     add_parts(&partials, &mut sums);
@@ -161,34 +159,33 @@ struct Inputs<'a> {
     grad_y: &'a [f32],
 }
 
-type Sums<'a> = (&'a mut [f32], &'a mut [f32]);
-
-#[inline(always)]
-fn backward_rows(
-    (inputs, grad_x, grad_gate, (grad_weight, grad_bias)): (
-        Inputs<'_>,
-        &mut [f32],
-        &mut [f32],
-        Sums<'_>,
-    ),
-) {
-    let Inputs { shape, gate_shape: GateShape { stride, offset }, .. } = inputs;
-    let n = shape.channels;
-    let (weight, bias) = (&inputs.weight[..n], &inputs.bias[..n]);
-    let mut grad_normed = scratch::take(n);
-    let grad_normed = &mut grad_normed[..n];
-    let rows = inputs.x.chunks_exact(n).zip(inputs.gate.chunks_exact(stride));
-    let rows = rows.zip(inputs.grad_y.chunks_exact(n));
-    let outputs = grad_x.chunks_exact_mut(n).zip(grad_gate.chunks_exact_mut(stride));
-    for (((x, gate), grad_y), (grad_x, grad_gate)) in rows.zip(outputs) {
-        let (z, grad_z) = (&gate[offset..][..n], &mut grad_gate[offset..][..n]);
-        let (mean, inverse) = mean_and_inverse_deviation(x, shape.eps);
-        for c in 0..n {
-            let normed = ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]);
-            grad_normed[c] = grad_y[c] * silu(z[c]);
-            grad_z[c] = grad_y[c] * normed * silu_slope(z[c]);
+vectorized! {
+    /// `sums` are the gradients of weight and bias, one behind the other.
+    fn backward_rows<'a>(
+        inputs: Inputs<'a>,
+        grad_x: &'a mut [f32],
+        grad_gate: &'a mut [f32],
+        sums: &'a mut [f32],
+    ) {
+        let Inputs { shape, gate_shape: GateShape { stride, offset }, .. } = inputs;
+        let n = shape.channels;
+        let (weight, bias) = (&inputs.weight[..n], &inputs.bias[..n]);
+        let (grad_weight, grad_bias) = sums.split_at_mut(n);
+        let mut grad_normed = scratch::take(n);
+        let grad_normed = &mut grad_normed[..n];
+        let rows = inputs.x.chunks_exact(n).zip(inputs.gate.chunks_exact(stride));
+        let rows = rows.zip(inputs.grad_y.chunks_exact(n));
+        let outputs = grad_x.chunks_exact_mut(n).zip(grad_gate.chunks_exact_mut(stride));
+        for (((x, gate), grad_y), (grad_x, grad_gate)) in rows.zip(outputs) {
+            let (z, grad_z) = (&gate[offset..][..n], &mut grad_gate[offset..][..n]);
+            let (mean, inverse) = mean_and_inverse_deviation(x, shape.eps);
+            for c in 0..n {
+                let normed = ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]);
+                grad_normed[c] = grad_y[c] * silu(z[c]);
+                grad_z[c] = grad_y[c] * normed * silu_slope(z[c]);
+            }
+            row_backward(shape.eps, x, weight, grad_normed, grad_x, grad_weight, grad_bias);
         }
-        row_backward(shape.eps, x, weight, grad_normed, grad_x, grad_weight, grad_bias);
     }
 }
 

@@ -11,8 +11,7 @@ impl Lanes for V3 {
     type F = __m256;
 
     const LANES: usize = 8;
-    const FORWARD_GROUP: usize = 8;
-    const BACKWARD_GROUP: usize = 4;
+    const GROUP: usize = 8;
 
     #[inline(always)]
     fn vectorize<Op: NullaryFnOnce>(self, op: Op) -> Op::Output {

@@ -11,8 +11,7 @@ impl Lanes for V4 {
     type F = __m512;
 
     const LANES: usize = 16;
-    const FORWARD_GROUP: usize = 8;
-    const BACKWARD_GROUP: usize = 8;
+    const GROUP: usize = 8;
 
     #[inline(always)]
     fn vectorize<Op: NullaryFnOnce>(self, op: Op) -> Op::Output {

@@ -49,100 +49,69 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
     #[inline(always)]
     fn call(self) -> WeightGrads {
         let Self { simd, sequence, weights, grad_y, grad_u, mut grad_delta, grad_rows } = self;
-        let Rows { rank, states, .. } = sequence.rows;
-        let padded_states = weights.padded_states;
         let zero = simd.splat(0.0);
         let mut gathered = Gathered::new(simd, &sequence, weights);
         let starts = note_starts(simd, &sequence, weights, &mut gathered);
 
-        let mut history = vec![zero; recurrence::history_len(padded_states.min(S::BACKWARD_GROUP))];
+        let mut of_weights = VectorGrads::new(simd, weights);
+        let mut of_rows = RowGrads::new(&sequence.rows, weights.padded_states);
         let mut grad_h = vec![zero; weights.decay.len()];
-        let mut of_a = vec![zero; weights.decay.len()];
-        let mut of_skip = vec![zero; weights.blocks()];
-        let mut of_bias = vec![zero; weights.blocks()];
-        let mut of_dt_weight = vec![zero; weights.dt_weight.len()];
-        let mut of_b = vec![0.0; CHUNK * padded_states];
-        let mut of_c = vec![0.0; CHUNK * padded_states];
-        let mut of_dt_r = vec![0.0; CHUNK * rank];
+        let mut history = vec![zero; recurrence::history_len::<S>()];
         let mut g = [zero; CHUNK];
-
         for (index, places) in sequence.order.chunks(CHUNK).enumerate().rev() {
-            let steps = places.len();
             if let Some(next) = index.checked_sub(1) {
                 let next = &sequence.order[next * CHUNK..index * CHUNK];
                 sequence.prefetch(next, &[grad_y, grad_u]);
             }
             gathered.rows(&sequence.rows, places);
-            of_b.fill(0.0);
-            of_c.fill(0.0);
-            of_dt_r.fill(0.0);
+            of_rows.clear();
+            let starts = &starts[index * weights.decay.len()..];
             for block in 0..weights.blocks() {
                 gathered.channels::<true>(simd, &sequence, weights, places, block);
                 for (g, &place) in g.iter_mut().zip(places) {
                     *g = simd.load_some(&grad_y[weights.places_of(block, place)]);
                 }
                 let mut of_input = [zero; CHUNK];
-                let mut of_dt = [zero; CHUNK];
-                let in_block = block * padded_states..(block + 1) * padded_states;
-                let mut grads = ChunkGrads {
-                    a: &mut of_a[in_block.clone()],
-                    b: &mut of_b,
-                    c: &mut of_c,
-                    input: &mut of_input,
-                    dt_decay: &mut of_dt,
-                };
-                let start = &starts[index * weights.decay.len()..][in_block.clone()];
-                let (decay, grad_h) = (weights.decay_of(block), &mut grad_h[in_block]);
-                let (chunk, history) = (gathered.chunk(steps), &mut history);
-                match padded_states.min(S::BACKWARD_GROUP) {
-                    4 => recurrence::backward::<S, 4>(
-                        simd, decay, &chunk, start, &g, grad_h, &mut grads, history,
-                    ),
-                    _ => recurrence::backward::<S, 8>(
-                        simd, decay, &chunk, start, &g, grad_h, &mut grads, history,
-                    ),
-                }
+                let mut of_decay = [zero; CHUNK];
+                let states = weights.states_of(block);
+                recurrence::backward(
+                    simd,
+                    weights.decay_of(block),
+                    &gathered.chunk(places.len()),
+                    &starts[states.clone()],
+                    &g,
+                    &mut grad_h[states.clone()],
+                    &mut ChunkGrads {
+                        a: &mut of_weights.a[states],
+                        b: &mut of_rows.b,
+                        c: &mut of_rows.c,
+                        input: &mut of_input,
+                        dt_decay: &mut of_decay,
+                    },
+                    &mut history,
+                );
 
                 // From `dt·u` and `exp(dt·A)` to `u`, and to `x` in `dt = softplus(x)`.
-                let mut of_x = of_dt;
+                let skip = weights.skip[block];
+                let mut of_x = [zero; CHUNK];
                 for (t, &place) in places.iter().enumerate() {
                     let (u, dt) = (gathered.u[t], gathered.dt[t]);
-                    let of_u = simd.mul_add(of_input[t], dt, simd.mul(weights.skip[block], g[t]));
+                    let of_u = simd.mul_add(of_input[t], dt, simd.mul(skip, g[t]));
                     simd.accumulate_some(of_u, &mut grad_u[weights.places_of(block, place)]);
-                    of_skip[block] = simd.mul_add(g[t], u, of_skip[block]);
-                    let of_dt = simd.mul_add(of_dt[t], simd.splat(LN_2), simd.mul(of_input[t], u));
+                    let of_dt = simd.mul(of_input[t], u);
+                    let of_dt = simd.mul_add(of_decay[t], simd.splat(LN_2), of_dt);
                     of_x[t] = simd.mul(of_dt, gathered.slope[t]);
-                    of_bias[block] = simd.add(of_bias[block], of_x[t]);
-                }
-                if let Some(grad_delta) = &mut grad_delta {
-                    for (&of_x, &place) in of_x.iter().zip(places) {
-                        simd.accumulate_some(of_x, &mut grad_delta[weights.places_of(block, place)]);
+                    if let Some(grad_delta) = &mut grad_delta {
+                        let at = weights.places_of(block, place);
+                        simd.accumulate_some(of_x[t], &mut grad_delta[at]);
                     }
                 }
-                let in_block = block * rank..(block + 1) * rank;
-                let dt_weight = &weights.dt_weight[in_block.clone()];
-                let of_dt_weight = &mut of_dt_weight[in_block];
-                low_rank(simd, &of_x[..steps], dt_weight, &gathered.dt_r, of_dt_weight, &mut of_dt_r);
+                of_weights.add(simd, block, &gathered, &g[..places.len()], &of_x);
+                of_rows.add_dt_r(simd, weights.dt_weight_of(block), &of_x);
             }
-            for (t, &place) in places.iter().enumerate() {
-                let row = place as usize * grad_rows.stride + grad_rows.offset;
-                let row = &mut grad_rows.data[row..][..rank + 2 * states];
-                let (dt_r, rest) = row.split_at_mut(rank);
-                let (b, c) = rest.split_at_mut(states);
-                for (r, dt_r) in dt_r.iter_mut().enumerate() {
-                    *dt_r = of_dt_r[r * CHUNK + t];
-                }
-                copy_states(&of_b[t * padded_states..][..states], b);
-                copy_states(&of_c[t * padded_states..][..states], c);
-            }
+            of_rows.write(grad_rows.data, grad_rows.stride, grad_rows.offset, places);
         }
-
-        WeightGrads {
-            a: rows_from_lanes(simd, weights, &of_a, states),
-            skip: rows_from_lanes(simd, weights, &of_skip, 1),
-            bias: rows_from_lanes(simd, weights, &of_bias, 1),
-            dt_weight: rows_from_lanes(simd, weights, &of_dt_weight, rank),
-        }
+        of_weights.into_plain(simd, weights, sequence.rows.states)
     }
 }
 
@@ -154,57 +123,72 @@ fn note_starts<S: Lanes>(
     weights: &Weights<S>,
     gathered: &mut Gathered<S>,
 ) -> Vec<S::F> {
-    let padded_states = weights.padded_states;
-    let n_chunks = sequence.order.len().div_ceil(CHUNK);
-    let mut starts = Vec::with_capacity(n_chunks * weights.decay.len());
+    let mut chunks = sequence.order.chunks(CHUNK).peekable();
+    let mut starts = Vec::with_capacity(chunks.len() * weights.decay.len());
     let mut h = vec![simd.splat(0.0); weights.decay.len()];
-    for (index, places) in sequence.order.chunks(CHUNK).enumerate() {
-        starts.extend_from_slice(&h);
-        if index + 1 == n_chunks {
-            break;
-        }
-        let next = &sequence.order[(index + 1) * CHUNK..];
-        sequence.prefetch(&next[..next.len().min(CHUNK)], &[]);
+    starts.extend_from_slice(&h);
+    while let (Some(places), Some(next)) = (chunks.next(), chunks.peek()) {
+        sequence.prefetch(next, &[]);
         gathered.rows(&sequence.rows, places);
         for block in 0..weights.blocks() {
             gathered.channels::<false>(simd, sequence, weights, places, block);
-            let chunk = gathered.chunk(places.len());
-            let h = &mut h[block * padded_states..][..padded_states];
-            let decay = weights.decay_of(block);
-            match padded_states.min(S::FORWARD_GROUP) {
-                4 => recurrence::advance::<S, 4>(simd, decay, &chunk, h),
-                _ => recurrence::advance::<S, 8>(simd, decay, &chunk, h),
-            }
+            let h = &mut h[weights.states_of(block)];
+            recurrence::advance(simd, weights.decay_of(block), &gathered.chunk(places.len()), h);
         }
+        starts.extend_from_slice(&h);
     }
     starts
 }
 
-/// The gradients of `x = W·dt_r` for one block: adds to those of `W` (one vector a column) and of
-/// `dt_r` (`[rank][CHUNK]`).
-#[inline(always)]
-fn low_rank<S: Lanes>(
-    simd: S,
-    of_x: &[S::F],
-    dt_weight: &[S::F],
-    dt_r: &[f32],
-    of_dt_weight: &mut [S::F],
-    of_dt_r: &mut [f32],
-) {
-    const STEPS: usize = 8;
-    let columns = dt_weight.iter().zip(dt_r.chunks_exact(CHUNK));
-    let grads = of_dt_weight.iter_mut().zip(of_dt_r.chunks_exact_mut(CHUNK));
-    for ((&weight, dt_r), (of_weight, of_dt_r)) in columns.zip(grads) {
-        for (&of_x, &dt_r) in of_x.iter().zip(dt_r) {
-            *of_weight = simd.mul_add(of_x, simd.splat(dt_r), *of_weight);
+/// Gradients of the weights in vectors of channels, shaped as [`Weights`].
+struct VectorGrads<S: Lanes> {
+    a: Vec<S::F>,
+    skip: Vec<S::F>,
+    bias: Vec<S::F>,
+    dt_weight: Vec<S::F>,
+}
+
+impl<S: Lanes> VectorGrads<S> {
+    #[inline(always)]
+    fn new(simd: S, weights: &Weights<S>) -> Self {
+        let zeros = |len: usize| vec![simd.splat(0.0); len];
+        Self {
+            a: zeros(weights.decay.len()),
+            skip: zeros(weights.blocks()),
+            bias: zeros(weights.blocks()),
+            dt_weight: zeros(weights.dt_weight.len()),
         }
-        let (of_dt_r, _) = of_dt_r.as_chunks_mut::<STEPS>();
-        for (of_x, of_dt_r) in of_x.chunks(STEPS).zip(of_dt_r) {
-            let mut products = [simd.splat(0.0); STEPS];
-            for (product, &of_x) in products.iter_mut().zip(of_x) {
-                *product = simd.mul(of_x, weight);
+    }
+
+    /// Adds the part of one block and chunk, but for `A`, which the recurrence adds.
+    #[inline(always)]
+    fn add(&mut self, simd: S, block: usize, chunk: &Gathered<S>, g: &[S::F], of_x: &[S::F]) {
+        let (mut skip, mut bias) = (self.skip[block], self.bias[block]);
+        for ((&g, &of_x), &u) in g.iter().zip(of_x).zip(&chunk.u) {
+            skip = simd.mul_add(g, u, skip);
+            bias = simd.add(of_x, bias);
+        }
+        (self.skip[block], self.bias[block]) = (skip, bias);
+        let rank = chunk.dt_r.len() / CHUNK;
+        let dt_weight = &mut self.dt_weight[block * rank..][..rank];
+        for (of_weight, dt_r) in dt_weight.iter_mut().zip(chunk.dt_r.chunks_exact(CHUNK)) {
+            // Two sums, because one would wait for itself.
+            let mut sums = [*of_weight, simd.splat(0.0)];
+            for (t, (&of_x, &dt_r)) in of_x[..g.len()].iter().zip(dt_r).enumerate() {
+                sums[t % 2] = simd.mul_add(of_x, simd.splat(dt_r), sums[t % 2]);
             }
-            simd.add_lane_sums(&products, of_dt_r);
+            *of_weight = simd.add(sums[0], sums[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn into_plain(self, simd: S, weights: &Weights<S>, states: usize) -> WeightGrads {
+        let rank = self.dt_weight.len() / weights.blocks().max(1);
+        WeightGrads {
+            a: rows_from_lanes(simd, weights, &self.a, states),
+            skip: rows_from_lanes(simd, weights, &self.skip, 1),
+            bias: rows_from_lanes(simd, weights, &self.bias, 1),
+            dt_weight: rows_from_lanes(simd, weights, &self.dt_weight, rank),
         }
     }
 }
@@ -229,4 +213,65 @@ fn rows_from_lanes<S: Lanes>(
         }
     }
     rows
+}
+
+/// Gradients of the rows of one chunk, laid out as in [`Gathered`].
+struct RowGrads {
+    rank: usize,
+    states: usize,
+    b: Vec<f32>,
+    c: Vec<f32>,
+    dt_r: Vec<f32>,
+}
+
+impl RowGrads {
+    fn new(rows: &Rows<'_>, padded_states: usize) -> Self {
+        Self {
+            rank: rows.rank,
+            states: rows.states,
+            b: vec![0.0; CHUNK * padded_states],
+            c: vec![0.0; CHUNK * padded_states],
+            dt_r: vec![0.0; CHUNK * rows.rank],
+        }
+    }
+
+    #[inline(always)]
+    fn clear(&mut self) {
+        self.b.fill(0.0);
+        self.c.fill(0.0);
+        self.dt_r.fill(0.0);
+    }
+
+    /// Adds the part of one block to the gradient of `dt_r`, from that of `x = W·dt_r`.
+    #[inline(always)]
+    fn add_dt_r<S: Lanes>(&mut self, simd: S, dt_weight: &[S::F], of_x: &[S::F; CHUNK]) {
+        const STEPS: usize = 8;
+        for (&weight, sums) in dt_weight.iter().zip(self.dt_r.chunks_exact_mut(CHUNK)) {
+            let (of_x, _) = of_x.as_chunks::<STEPS>();
+            let (sums, _) = sums.as_chunks_mut::<STEPS>();
+            for (of_x, sums) in of_x.iter().zip(sums) {
+                let mut products = *of_x;
+                for product in &mut products {
+                    *product = simd.mul(*product, weight);
+                }
+                simd.add_lane_sums(&products, sums);
+            }
+        }
+    }
+
+    /// Writes the rows of the chunk.
+    #[inline(always)]
+    fn write(&self, into: &mut [f32], stride: usize, offset: usize, places: &[u32]) {
+        let padded_states = self.b.len() / CHUNK;
+        for (t, &place) in places.iter().enumerate() {
+            let row = &mut into[place as usize * stride + offset..][..self.rank + 2 * self.states];
+            let (dt_r, rest) = row.split_at_mut(self.rank);
+            let (b, c) = rest.split_at_mut(self.states);
+            for (r, dt_r) in dt_r.iter_mut().enumerate() {
+                *dt_r = self.dt_r[r * CHUNK + t];
+            }
+            copy_states(&self.b[t * padded_states..][..self.states], b);
+            copy_states(&self.c[t * padded_states..][..self.states], c);
+        }
+    }
 }

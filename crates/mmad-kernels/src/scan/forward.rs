@@ -20,7 +20,6 @@ impl<S: Lanes> NullaryFnOnce for Forward<'_, S> {
     #[inline(always)]
     fn call(self) {
         let Self { simd, sequence, weights, y } = self;
-        let padded_states = weights.padded_states;
         let mut gathered = Gathered::new(simd, &sequence, weights);
         let mut h = vec![simd.splat(0.0); weights.decay.len()];
         let mut chunks = sequence.order.chunks(CHUNK).skip(1);
@@ -35,12 +34,8 @@ impl<S: Lanes> NullaryFnOnce for Forward<'_, S> {
                 for (y, &u) in chunk_y.iter_mut().zip(chunk.u) {
                     *y = simd.mul(weights.skip[block], u);
                 }
-                let h = &mut h[block * padded_states..][..padded_states];
-                let decay = weights.decay_of(block);
-                match padded_states.min(S::FORWARD_GROUP) {
-                    4 => recurrence::forward::<S, 4>(simd, decay, &chunk, h, chunk_y),
-                    _ => recurrence::forward::<S, 8>(simd, decay, &chunk, h, chunk_y),
-                }
+                let h = &mut h[weights.states_of(block)];
+                recurrence::forward(simd, weights.decay_of(block), &chunk, h, chunk_y);
                 for (&place, &sum) in places.iter().zip(&*chunk_y) {
                     simd.accumulate_some(sum, &mut y[weights.places_of(block, place)]);
                 }

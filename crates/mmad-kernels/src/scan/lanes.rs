@@ -16,11 +16,8 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     /// Numbers in one vector, at most [`MAX_LANES`].
     const LANES: usize;
 
-    /// States that the forward recurrence holds in registers at once; 4 or 8.
-    const FORWARD_GROUP: usize;
-
-    /// States that the backward recurrence holds in registers at once; 4 or 8.
-    const BACKWARD_GROUP: usize;
+    /// States that the recurrence holds in registers at once; 4 or 8.
+    const GROUP: usize;
 
     /// Runs `op` compiled for this instruction set. All that `op` calls must be inlined.
     fn vectorize<Op: NullaryFnOnce>(self, op: Op) -> Op::Output;

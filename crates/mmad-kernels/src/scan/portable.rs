@@ -15,8 +15,7 @@ impl Lanes for Portable {
     type F = [f32; 8];
 
     const LANES: usize = 8;
-    const FORWARD_GROUP: usize = 4;
-    const BACKWARD_GROUP: usize = 4;
+    const GROUP: usize = 4;
 
     #[inline(always)]
     fn vectorize<Op: NullaryFnOnce>(self, op: Op) -> Op::Output {

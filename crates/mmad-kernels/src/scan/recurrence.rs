@@ -30,9 +30,24 @@ pub(super) struct Chunk<'a, S: Lanes> {
 
 /// Moves `h` over the chunk and adds `<C, h>` to `y`.
 ///
-/// `decay` is `A·log2(e)`. `decay` and `h` have one vector a state, a multiple of `G` states.
+/// `decay` is `A·log2(e)`. `decay` and `h` have one vector a state, for 4 states or a multiple of 8.
 #[inline(always)]
-pub(super) fn forward<S: Lanes, const G: usize>(
+pub(super) fn forward<S: Lanes>(
+    simd: S,
+    decay: &[S::F],
+    chunk: &Chunk<'_, S>,
+    h: &mut [S::F],
+    y: &mut [S::F],
+) {
+    match decay.len().min(S::GROUP) {
+        4 => forward_in_groups::<S, 4>(simd, decay, chunk, h, y),
+        _ => forward_in_groups::<S, 8>(simd, decay, chunk, h, y),
+    }
+}
+
+/// [`forward`] with `G` states in registers at once.
+#[inline(always)]
+fn forward_in_groups<S: Lanes, const G: usize>(
     simd: S,
     decay: &[S::F],
     chunk: &Chunk<'_, S>,
@@ -41,21 +56,18 @@ pub(super) fn forward<S: Lanes, const G: usize>(
 ) {
     let (decay, _) = decay.as_chunks::<G>();
     let (h, _) = h.as_chunks_mut::<G>();
-    let groups = decay.len();
     let (b, _) = chunk.b.as_chunks::<G>();
     let (c, _) = chunk.c.as_chunks::<G>();
+    let groups = decay.len();
     for (group, (decay, h)) in decay.iter().zip(h).enumerate() {
         let mut state = *h;
         for (t, y) in y.iter_mut().enumerate() {
-            let dt = chunk.dt[t];
-            let input = simd.mul(dt, chunk.u[t]);
-            let (b, c) = (&b[t * groups + group], &c[t * groups + group]);
+            let (dt, u) = (chunk.dt[t], chunk.u[t]);
+            let c = &c[t * groups + group];
+            step(simd, decay, dt, u, &b[t * groups + group], &mut state);
             // Two sums, because one would wait for itself.
             let mut sums = [*y, simd.splat(0.0)];
             for n in 0..G {
-                let kept = simd.exp2(simd.mul(decay[n], dt));
-                let added = simd.mul(input, simd.splat(b[n]));
-                state[n] = simd.mul_add(kept, state[n], added);
                 sums[n % 2] = simd.mul_add(state[n], simd.splat(c[n]), sums[n % 2]);
             }
             *y = simd.add(sums[0], sums[1]);
@@ -66,7 +78,16 @@ pub(super) fn forward<S: Lanes, const G: usize>(
 
 /// Moves `h` over the chunk, and nothing else.
 #[inline(always)]
-pub(super) fn advance<S: Lanes, const G: usize>(
+pub(super) fn advance<S: Lanes>(simd: S, decay: &[S::F], chunk: &Chunk<'_, S>, h: &mut [S::F]) {
+    match decay.len().min(S::GROUP) {
+        4 => advance_in_groups::<S, 4>(simd, decay, chunk, h),
+        _ => advance_in_groups::<S, 8>(simd, decay, chunk, h),
+    }
+}
+
+/// [`advance`] with `G` states in registers at once.
+#[inline(always)]
+fn advance_in_groups<S: Lanes, const G: usize>(
     simd: S,
     decay: &[S::F],
     chunk: &Chunk<'_, S>,
@@ -74,21 +95,35 @@ pub(super) fn advance<S: Lanes, const G: usize>(
 ) {
     let (decay, _) = decay.as_chunks::<G>();
     let (h, _) = h.as_chunks_mut::<G>();
-    let groups = decay.len();
     let (b, _) = chunk.b.as_chunks::<G>();
+    let groups = decay.len();
     for (group, (decay, h)) in decay.iter().zip(h).enumerate() {
         let mut state = *h;
         for (t, (&dt, &u)) in chunk.dt.iter().zip(chunk.u).enumerate() {
-            let input = simd.mul(dt, u);
-            let b = &b[t * groups + group];
-            for n in 0..G {
-                let kept = simd.exp2(simd.mul(decay[n], dt));
-                let added = simd.mul(input, simd.splat(b[n]));
-                state[n] = simd.mul_add(kept, state[n], added);
-            }
+            step(simd, decay, dt, u, &b[t * groups + group], &mut state);
         }
         *h = state;
     }
+}
+
+/// One step of one group of states; returns what the states were multiplied by.
+#[inline(always)]
+fn step<S: Lanes, const G: usize>(
+    simd: S,
+    decay: &[S::F; G],
+    dt: S::F,
+    u: S::F,
+    b: &[f32; G],
+    state: &mut [S::F; G],
+) -> [S::F; G] {
+    let input = simd.mul(dt, u);
+    let mut kept = *state;
+    for n in 0..G {
+        kept[n] = simd.exp2(simd.mul(decay[n], dt));
+        let added = simd.mul(input, simd.splat(b[n]));
+        state[n] = simd.mul_add(kept[n], state[n], added);
+    }
+    kept
 }
 
 /// Gradients of one block over one chunk; all are added to.
@@ -110,7 +145,25 @@ pub(super) struct ChunkGrads<'a, S: Lanes> {
 ///
 /// `history` is scratch memory of [`history_len`] vectors.
 #[inline(always)]
-pub(super) fn backward<S: Lanes, const G: usize>(
+pub(super) fn backward<S: Lanes>(
+    simd: S,
+    decay: &[S::F],
+    chunk: &Chunk<'_, S>,
+    start: &[S::F],
+    grad_y: &[S::F],
+    grad_h: &mut [S::F],
+    grads: &mut ChunkGrads<'_, S>,
+    history: &mut [S::F],
+) {
+    match decay.len().min(S::GROUP) {
+        4 => backward_in_groups::<S, 4>(simd, decay, chunk, start, grad_y, grad_h, grads, history),
+        _ => backward_in_groups::<S, 8>(simd, decay, chunk, start, grad_y, grad_h, grads, history),
+    }
+}
+
+/// [`backward`] with `G` states in registers at once.
+#[inline(always)]
+fn backward_in_groups<S: Lanes, const G: usize>(
     simd: S,
     decay: &[S::F],
     chunk: &Chunk<'_, S>,
@@ -123,42 +176,35 @@ pub(super) fn backward<S: Lanes, const G: usize>(
     let (decay, _) = decay.as_chunks::<G>();
     let (start, _) = start.as_chunks::<G>();
     let (grad_h, _) = grad_h.as_chunks_mut::<G>();
-    let groups = decay.len();
-    let steps = chunk.u.len();
     let (b, _) = chunk.b.as_chunks::<G>();
     let (c, _) = chunk.c.as_chunks::<G>();
     let (grad_a, _) = grads.a.as_chunks_mut::<G>();
     let (grad_b, _) = grads.b.as_chunks_mut::<G>();
     let (grad_c, _) = grads.c.as_chunks_mut::<G>();
     let (history, _) = history.as_chunks_mut::<G>();
+    // The states before every step and after the last, and what each step multiplied them by.
     let (states, kept) = history.split_at_mut(CHUNK + 1);
+    let groups = decay.len();
+    let steps = chunk.u.len();
     for group in 0..groups {
         let decay = &decay[group];
-        states[0] = start[group];
         let mut state = start[group];
+        states[0] = state;
         for t in 0..steps {
-            let dt = chunk.dt[t];
-            let input = simd.mul(dt, chunk.u[t]);
-            let b = &b[t * groups + group];
-            for n in 0..G {
-                kept[t][n] = simd.exp2(simd.mul(decay[n], dt));
-                let added = simd.mul(input, simd.splat(b[n]));
-                state[n] = simd.mul_add(kept[t][n], state[n], added);
-            }
+            let (dt, u) = (chunk.dt[t], chunk.u[t]);
+            kept[t] = step(simd, decay, dt, u, &b[t * groups + group], &mut state);
             states[t + 1] = state;
         }
 
         let mut carried = grad_h[group];
-        let mut grad_a_sum = grad_a[group];
+        let mut of_a = grad_a[group];
         for t in (0..steps).rev() {
-            let dt = chunk.dt[t];
+            let (g, dt) = (grad_y[t], chunk.dt[t]);
             let input = simd.mul(dt, chunk.u[t]);
-            let g = grad_y[t];
             let (b, c) = (&b[t * groups + group], &c[t * groups + group]);
+            let (mut of_b, mut of_c) = (carried, carried);
             let mut of_input = grads.input[t];
             let mut of_decay = grads.dt_decay[t];
-            let mut of_b = [input; G];
-            let mut of_c = [g; G];
             for n in 0..G {
                 of_c[n] = simd.mul(g, states[t + 1][n]);
                 let of_state = simd.mul_add(g, simd.splat(c[n]), carried[n]);
@@ -166,7 +212,7 @@ pub(super) fn backward<S: Lanes, const G: usize>(
                 of_b[n] = simd.mul(of_state, input);
                 carried[n] = simd.mul(of_state, kept[t][n]);
                 let of_exponent = simd.mul(carried[n], states[t][n]);
-                grad_a_sum[n] = simd.mul_add(of_exponent, dt, grad_a_sum[n]);
+                of_a[n] = simd.mul_add(of_exponent, dt, of_a[n]);
                 of_decay = simd.mul_add(of_exponent, decay[n], of_decay);
             }
             simd.add_lane_sums(&of_b, &mut grad_b[t * groups + group]);
@@ -175,11 +221,11 @@ pub(super) fn backward<S: Lanes, const G: usize>(
             grads.dt_decay[t] = of_decay;
         }
         grad_h[group] = carried;
-        grad_a[group] = grad_a_sum;
+        grad_a[group] = of_a;
     }
 }
 
-/// Vectors of scratch memory that [`backward`] needs for groups of `group` states.
-pub(super) fn history_len(group: usize) -> usize {
-    (2 * CHUNK + 1) * group
+/// Vectors of scratch memory that [`backward`] needs.
+pub(super) fn history_len<S: Lanes>() -> usize {
+    (2 * CHUNK + 1) * S::GROUP
 }

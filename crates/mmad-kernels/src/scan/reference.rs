@@ -1,6 +1,8 @@
 //! The scans in plain 64-bit loops, written to be read: what the fast paths are compared to.
 //! Never made faster.
 
+#![expect(clippy::needless_range_loop, reason = "the formulas index by step and state")]
+
 use super::selective::{self, SelectiveScanGrads, SelectiveScanInputs, SelectiveScanShape};
 use super::ss2d::{self, Ss2dGrads, Ss2dParams, Ss2dShape, check_len};
 
@@ -9,7 +11,10 @@ use super::ss2d::{self, Ss2dGrads, Ss2dParams, Ss2dShape, check_len};
 /// # Panics
 ///
 /// When a length does not fit the shape.
-pub fn selective_scan(shape: SelectiveScanShape, inputs: &SelectiveScanInputs<'_, f64>) -> Vec<f64> {
+pub fn selective_scan(
+    shape: SelectiveScanShape,
+    inputs: &SelectiveScanInputs<'_, f64>,
+) -> Vec<f64> {
     selective::check(shape, inputs);
     let mut y = Vec::with_capacity(inputs.u.len());
     for batch in 0..shape.batch {
@@ -46,8 +51,8 @@ pub fn selective_scan_backward(
     for batch in 0..batch {
         for channel in 0..channels {
             let first = (batch * channels + channel) * length;
-            let of = channel_of(shape, inputs, batch, channel)
-                .backward(&grad_y[first..first + length]);
+            let of =
+                channel_of(shape, inputs, batch, channel).backward(&grad_y[first..first + length]);
             let group = batch * groups + channel / (channels / groups);
             for t in 0..length {
                 let slope = if inputs.delta_softplus {
@@ -203,7 +208,8 @@ impl Channel {
         for t in 0..self.u.len() {
             let mut y = self.skip * self.u[t];
             for n in 0..self.a.len() {
-                h[n] = (self.dt[t] * self.a[n]).exp() * h[n] + self.dt[t] * self.u[t] * self.b[t][n];
+                h[n] =
+                    (self.dt[t] * self.a[n]).exp() * h[n] + self.dt[t] * self.u[t] * self.b[t][n];
                 y += self.c[t][n] * h[n];
             }
             scanned.y.push(y);

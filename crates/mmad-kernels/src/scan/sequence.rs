@@ -145,9 +145,23 @@ impl<S: Lanes> Weights<S> {
         self.channels.div_ceil(S::LANES)
     }
 
+    /// Where the states of one block lie in an array `[blocks][padded_states]`.
+    #[inline(always)]
+    pub(super) fn states_of(&self, block: usize) -> Range<usize> {
+        block * self.padded_states..(block + 1) * self.padded_states
+    }
+
     /// `A·log2(e)` of one block.
+    #[inline(always)]
     pub(super) fn decay_of(&self, block: usize) -> &[S::F] {
-        &self.decay[block * self.padded_states..][..self.padded_states]
+        &self.decay[self.states_of(block)]
+    }
+
+    /// The low-rank weight of one block, one vector a column.
+    #[inline(always)]
+    pub(super) fn dt_weight_of(&self, block: usize) -> &[S::F] {
+        let rank = self.dt_weight.len() / self.blocks().max(1);
+        &self.dt_weight[block * rank..][..rank]
     }
 
     /// The channels of one block.
@@ -221,7 +235,8 @@ impl<S: Lanes> Gathered<S> {
     pub(super) fn rows(&mut self, rows: &Rows<'_>, places: &[u32]) {
         let Rows { data, stride, offset, rank, states } = *rows;
         let padded_states = self.b.len() / CHUNK;
-        let into = self.b.chunks_exact_mut(padded_states).zip(self.c.chunks_exact_mut(padded_states));
+        let into =
+            self.b.chunks_exact_mut(padded_states).zip(self.c.chunks_exact_mut(padded_states));
         for (t, (&place, (b, c))) in places.iter().zip(into).enumerate() {
             let row = &data[place as usize * stride + offset..][..rank + 2 * states];
             let (dt_r, rest) = row.split_at(rank);
@@ -252,8 +267,7 @@ impl<S: Lanes> Gathered<S> {
         let dt = &mut self.dt[..places.len()];
         let softplus = match sequence.step_size {
             StepSize::LowRank => {
-                let rank = sequence.rows.rank;
-                let dt_weight = &weights.dt_weight[block * rank..][..rank];
+                let dt_weight = weights.dt_weight_of(block);
                 for (t, dt) in dt.iter_mut().enumerate() {
                     *dt = bias;
                     for (&weight, dt_r) in dt_weight.iter().zip(self.dt_r.chunks_exact(CHUNK)) {

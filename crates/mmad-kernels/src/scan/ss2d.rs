@@ -1,6 +1,6 @@
 //! The two-dimensional selective scan (SS2D): every direction of a map, summed.
 //!
-//! Source: Liu et al. 2024, "VMamba: visual state space model", and the MMAD reference code.
+//! Source: Liu et al. 2024, "`VMamba`: visual state space model", and the MMAD reference code.
 
 use rayon::prelude::*;
 

@@ -1,7 +1,9 @@
-//! Orders and scans against stored answers of the PyTorch reference, computed in 64 bits.
+//! Orders and scans against stored answers of the `PyTorch` reference, computed in 64 bits.
 //!
 //! The files are read from `MMAD_GOLDEN`, by default `shared/golden` beside the workspace; without
 //! them the tests say so and pass.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod orders;
 mod selective;
@@ -63,7 +65,9 @@ impl Golden {
         let tensors = self.tensors();
         let tensor = tensors.tensor(key).unwrap();
         match tensor.dtype() {
-            Dtype::F64 => tensor.data().as_chunks().0.iter().map(|&x| f64::from_le_bytes(x)).collect(),
+            Dtype::F64 => {
+                tensor.data().as_chunks().0.iter().map(|&x| f64::from_le_bytes(x)).collect()
+            }
             _ => self.f32(key).into_iter().map(f64::from).collect(),
         }
     }

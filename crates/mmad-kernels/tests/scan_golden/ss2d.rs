@@ -63,8 +63,7 @@ fn ss2d_equals_the_module_of_the_reference() {
             golden.check("output", &after.output, 1e-5);
 
             let grad_y = module.grad_of_scan(&golden.f64("cotangent"), &after, &seen);
-            let grads =
-                ss2d_backward_with(isa, shape, &u, &projected, &params, &narrow(&grad_y));
+            let grads = ss2d_backward_with(isa, shape, &u, &projected, &params, &narrow(&grad_y));
             golden.check("grad.dt_projs_weight", &grads.dt_weight, 1e-5);
             golden.check("grad.dt_projs_bias", &grads.dt_bias, 1e-5);
             golden.check("grad.A_logs", &grads.a_log, 1e-5);

@@ -155,7 +155,9 @@ impl Module {
             let mean = of_normal.iter().sum::<f64>() / width as f64;
             let along: f64 = of_normal.iter().zip(normal).map(|(g, n)| g * n).sum();
             let along = along / width as f64;
-            of_y.extend(of_normal.iter().zip(normal).map(|(g, n)| (g - mean - n * along) * inverse));
+            of_y.extend(
+                of_normal.iter().zip(normal).map(|(g, n)| (g - mean - n * along) * inverse),
+            );
         }
         of_y
     }

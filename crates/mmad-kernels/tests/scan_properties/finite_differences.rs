@@ -40,13 +40,15 @@ fn gradients_of_the_selective_scan_reference() {
     }
 }
 
+/// One tensor of a case.
+type Field = fn(&mut Ss2d<f64>) -> &mut Vec<f64>;
+
 #[test]
 fn gradients_of_the_ss2d_reference() {
     let shape = Ss2dShape { batch: 2, pixels: 7, channels: 5, directions: 3, rank: 2, states: 3 };
     let case = Ss2d::new(shape, 8).widen();
     let of =
         reference::ss2d_backward(shape, &case.u, &case.projected, &case.params(), &case.grad_y);
-    type Field = fn(&mut Ss2d<f64>) -> &mut Vec<f64>;
     let fields: [(&str, &[f64], Field); 6] = [
         ("u", &of.u, |case| &mut case.u),
         ("projected", &of.projected, |case| &mut case.projected),

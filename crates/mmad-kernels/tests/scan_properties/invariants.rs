@@ -80,7 +80,12 @@ fn a_number_that_is_none_spreads_along_the_scan_and_no_further() {
             let others = first.iter().enumerate().filter(|(i, _)| i % shape.channels != 5);
             assert!(others.into_iter().all(|(_, y)| y.is_finite()), "{} {bad}", isa.name());
             let grads = ss2d_backward_with(
-                isa, shape, &case.u, &case.projected, &case.params(), &case.grad_y,
+                isa,
+                shape,
+                &case.u,
+                &case.projected,
+                &case.params(),
+                &case.grad_y,
             );
             assert!(grads.d_skip.iter().any(|x| !x.is_finite()), "{} {bad}", isa.name());
         }
@@ -89,7 +94,9 @@ fn a_number_that_is_none_spreads_along_the_scan_and_no_further() {
 
 #[test]
 fn empty_shapes_give_empty_or_zero_results() {
-    for (batch, pixels, channels, directions) in [(0, 3, 2, 2), (2, 0, 2, 2), (2, 3, 0, 2), (2, 3, 2, 0)] {
+    for (batch, pixels, channels, directions) in
+        [(0, 3, 2, 2), (2, 0, 2, 2), (2, 3, 0, 2), (2, 3, 2, 0)]
+    {
         let shape = Ss2dShape { batch, pixels, channels, directions, rank: 1, states: 4 };
         let (y, grads) = run_ss2d(&Ss2d::new(shape, 1));
         assert!(y.iter().chain(&grads.u).chain(&grads.projected).all(|&x| x == 0.0));

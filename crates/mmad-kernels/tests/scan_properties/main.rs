@@ -1,16 +1,16 @@
 //! The fast scans against their plain 64-bit twins, the twins against finite differences, and what
 //! must never change a result.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
 mod finite_differences;
 mod invariants;
 mod twins;
 
-use mmad_kernels::scan::{
-    SelectiveScanInputs, SelectiveScanShape, Ss2dParams, Ss2dShape,
-};
+use mmad_kernels::scan::{SelectiveScanInputs, SelectiveScanShape, Ss2dParams, Ss2dShape};
 use proptest::prelude::*;
 
-/// Numbers that are the same on every run (SplitMix64, Steele et al. 2014).
+/// Numbers that are the same on every run (`SplitMix64`, Steele et al. 2014).
 struct Numbers(u64);
 
 impl Numbers {

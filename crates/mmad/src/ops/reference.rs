@@ -4,7 +4,7 @@
 //! what runs on devices for which there is no fused kernel. They are never optimised.
 
 use burn::tensor::module::{conv2d as burn_conv2d, max_pool2d};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Int, Tensor, TensorData, activation};
 use mmad_kernels::activation::Activation;
 use mmad_kernels::orders::DirectionTable;
@@ -110,7 +110,10 @@ pub fn instance_norm_silu(x: Tensor<4>, eps: f64) -> Tensor<4> {
 
 /// See [`super::max_pool`].
 pub fn max_pool(x: Tensor<4>) -> Tensor<4> {
-    let y = max_pool2d(x.permute([0, 3, 1, 2]), [3; 2], [2; 2], [1; 2], [1; 2], false);
+    let y = max_pool2d(
+        x.permute([0, 3, 1, 2]),
+        MaxPoolOptions::new([3; 2]).with_stride([2; 2]).with_padding([1; 2]),
+    );
     y.permute([0, 2, 3, 1])
 }
 

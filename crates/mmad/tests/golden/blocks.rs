@@ -169,13 +169,11 @@ fn local_branch_of_the_mixer() {
 fn router_scoring() {
     for golden in files("04_predictor_eval") {
         let device = device();
-        // The router's own channels are two fewer: the file's input has the coordinates in it.
         let channels = golden.shape("channel_attention")[1];
         let (router, params) = build(|scope| Router::new(scope, channels));
         golden.fill(&params);
         params.track(true);
-        let input = golden.map("input", &device).narrow(3, 0, channels);
-        let routing = router.forward(input, &SCORE);
+        let routing = router.forward_placed(golden.map("input", &device), &SCORE);
         golden.check_map("channel_attention", routing.channel_gate, 1e-5);
         golden.check_map("spatial_attention", routing.spatial_gate, 1e-5);
         let n_kept = golden.values("K")[0] as usize;
@@ -198,9 +196,8 @@ fn router_training() {
         let (router, params) = build(|scope| Router::new(scope, channels));
         golden.fill(&params);
         params.track(true);
-        let input = golden.map("input", &device).narrow(3, 0, channels);
         let step = TrainStep::replay([golden.values("gumbel").to_vec()]);
-        let routing = router.forward(input, &Mode::Train(&step));
+        let routing = router.forward_placed(golden.map("input", &device), &Mode::Train(&step));
         golden.check("output.0", &values(routing.keep.clone()), 0.0);
         golden.check_map("output.2", routing.channel_gate.clone(), 1e-5);
         golden.check_map("output.3", routing.spatial_gate.clone(), 1e-5);

@@ -46,6 +46,10 @@ impl Method for Mmad {
         self.n_scan_table_values()
     }
 
+    fn prepare(&self, images: &[Tensor<4>]) {
+        self.prepare(images);
+    }
+
     fn observe(&self, images: Tensor<4>) -> Observation {
         self.observe(images)
     }

@@ -1,6 +1,6 @@
 //! The whole of MMAD, and its configuration.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use mmad_kernels::orders::ScanOrder;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -11,6 +11,7 @@ use super::hmd::{Hmd, HmdConfig};
 use crate::mode::{Mode, TrainStep};
 use crate::encoder::{Arch, Resnet};
 use crate::ops;
+use crate::projection::{mean_and_scale, principal_directions};
 use crate::params::{Builder, Init, InitRule, ParamSet, Scope, Weight};
 
 /// What a run file says about MMAD; the defaults are the paper's.
@@ -35,6 +36,10 @@ pub struct MmadConfig {
     pub drop_path: f64,
     /// What the fuser does with its channel attention.
     pub channel_attention: ChannelAttentionUse,
+    /// Bring every channel of the encoder's maps to mean 0 and deviation 1 over the training
+    /// pictures before they are rebuilt and compared. Not in the paper; short trainings gain from
+    /// it, because the decoder's norms start at that scale.
+    pub standardise: bool,
 }
 
 impl Default for MmadConfig {
@@ -48,6 +53,7 @@ impl Default for MmadConfig {
             states: 16,
             drop_path: 0.2,
             channel_attention: ChannelAttentionUse::GateOnly,
+            standardise: false,
         }
     }
 }
@@ -181,10 +187,12 @@ impl MmadConfig {
 pub struct Mmad {
     encoder: Resnet,
     projections: Option<[Weight<2>; 3]>,
+    standards: Option<[Standard; 3]>,
     dmf: Dmf,
     hmd: Hmd,
     params: ParamSet,
     n_scan_table_values: usize,
+    device: Device,
 }
 
 /// Prefix of the encoder's parameters.
@@ -236,10 +244,12 @@ impl Mmad {
         Ok(Self {
             encoder: Resnet::new(&encoder_scope, encoder),
             projections: projections(&root, encoder, config.widths),
+            standards: standards(&root, config),
             dmf: Dmf::new(&fuser_scope, &dmf),
             hmd: Hmd::new(&root.sub("net_s"), &hmd),
             params: builder.finish(),
             n_scan_table_values,
+            device: device.clone(),
         })
     }
 
@@ -266,11 +276,53 @@ impl Mmad {
     /// - `images`: `[b, h, w, 3]`, normalised; `h` and `w` multiples of 32
     /// - output `i`: `[b, h / s, w / s, widths[i]]`, `s` = 4, 8, 16
     pub fn observe(&self, images: Tensor<4>) -> [Tensor<4>; 3] {
-        let maps = self.encoder.forward(images, false);
+        let maps = self.project(self.encoder.forward(images, false));
+        match &self.standards {
+            None => maps,
+            Some(standards) => {
+                let [m0, m1, m2] = maps;
+                let [s0, s1, s2] = standards;
+                [s0.apply(m0), s1.apply(m1), s2.apply(m2)]
+            }
+        }
+    }
+
+    fn project(&self, maps: [Tensor<4>; 3]) -> [Tensor<4>; 3] {
         let Some(projections) = &self.projections else { return maps };
         let [m0, m1, m2] = maps;
         let [p0, p1, p2] = projections.each_ref().map(Weight::get);
         [ops::linear(m0, p0, None), ops::linear(m1, p1, None), ops::linear(m2, p2, None)]
+    }
+
+    /// Fits the projections and the standardisation, where the configuration has them, on some
+    /// training pictures `[1, h, w, 3]`.
+    pub fn prepare(&self, images: &[Tensor<4>]) {
+        let vector = |values: Vec<f32>| {
+            let n_values = values.len();
+            Tensor::<1>::from_data(TensorData::new(values, [n_values]), &self.device)
+        };
+        if let Some(projections) = &self.projections {
+            for (level, projection) in projections.iter().enumerate() {
+                let maps = images.iter().map(|image| {
+                    let [m0, m1, m2] = self.encoder.forward(image.clone(), false);
+                    [m0, m1, m2].into_iter().nth(level).expect("there are three levels")
+                });
+                let [width, channels] = projection.get().dims();
+                let rows = principal_directions(maps, width);
+                projection.set(vector(rows).reshape([width, channels]));
+            }
+        }
+        if let Some(standards) = &self.standards {
+            for (level, standard) in standards.iter().enumerate() {
+                let maps = images.iter().map(|image| {
+                    let maps = self.project(self.encoder.forward(image.clone(), false));
+                    maps.into_iter().nth(level).expect("there are three levels")
+                });
+                let (mean, scale) = mean_and_scale(maps);
+                standard.mean.set(vector(mean));
+                standard.scale.set(vector(scale));
+            }
+        }
     }
 
     /// The decoder's maps, finest first, in the shapes of the encoder's.
@@ -313,6 +365,32 @@ fn projections(
             let scope = root.sub("projection").sub(level).frozen();
             let shape = [widths[level], channels[level]];
             scope.weight("weight", shape, Init::Normal { std: 1.0 })
+        })
+    })
+}
+
+/// Mean and inverse deviation of every channel.
+#[derive(Debug, Clone)]
+struct Standard {
+    mean: Weight<1>,
+    scale: Weight<1>,
+}
+
+impl Standard {
+    fn apply(&self, map: Tensor<4>) -> Tensor<4> {
+        (map - self.mean.get().unsqueeze()) * self.scale.get().unsqueeze()
+    }
+}
+
+fn standards(root: &Scope<'_>, config: &MmadConfig) -> Option<[Standard; 3]> {
+    config.standardise.then(|| {
+        [0, 1, 2].map(|level| {
+            let scope = root.sub("standard").sub(level).frozen();
+            let width = config.widths[level];
+            Standard {
+                mean: scope.weight("mean", [width], Init::Zeros),
+                scale: scope.weight("scale", [width], Init::Ones),
+            }
         })
     })
 }

@@ -96,7 +96,15 @@ impl Router {
     pub fn forward(&self, x: Tensor<4>, mode: &Mode<'_>) -> Routing {
         let [batch, height, width, _] = x.dims();
         let coordinates = coordinates(batch, height, width, &x.device());
-        let f = self.reduce.forward(Tensor::cat(vec![x, coordinates], 3));
+        self.forward_placed(Tensor::cat(vec![x, coordinates], 3), mode)
+    }
+
+    /// # Shapes
+    ///
+    /// - `placed`: `[b, h, w, channels + 2]`, the last two being row and column
+    pub fn forward_placed(&self, placed: Tensor<4>, mode: &Mode<'_>) -> Routing {
+        let [batch, height, width, _] = placed.dims();
+        let f = self.reduce.forward(placed);
         let f = activation::leaky_relu(self.norm.forward(f), LEAK);
 
         let mean = f.clone().mean_dim(1).mean_dim(2);

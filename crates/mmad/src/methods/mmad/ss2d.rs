@@ -144,7 +144,7 @@ fn direction_table(
     let mut tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
     let key = (order, directions, height, width);
     let make = || {
-        let table = DirectionTable::new(order, directions, height, width);
+        let table = DirectionTable::new(order, height, width, directions);
         Arc::new(table.expect("the number of directions was checked with the configuration"))
     };
     tables.entry(key).or_insert_with(make).clone()
