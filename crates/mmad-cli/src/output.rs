@@ -55,6 +55,11 @@ impl Output {
         }
     }
 
+    /// A remark that explains the exit code, so it is made even under `--quiet`.
+    pub(crate) fn warn(&mut self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
     /// An error and its hint.
     pub(crate) fn failure(&mut self, failure: &Failure) {
         let mut text = String::from("error");

@@ -28,20 +28,11 @@ pub(crate) struct Placement {
     positives: Vec<Positive>,
     /// Negatives equal to positive `i`.
     tied: Vec<u64>,
-    /// Negatives strictly between positive `i - 1` and positive `i`, without those that are still
-    /// counted in cells and positives. The last entry lies above all positives.
-    between: Vec<u64>,
-    /// No count in cells and positives is larger than this.
-    not_settled: u64,
-}
-
-/// Negatives around one positive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Placed {
-    /// Strictly below this positive and strictly above the next lower one.
-    pub(crate) below: u64,
-    /// Equal to this positive.
-    pub(crate) tied: u64,
+    /// Number of negatives counted in cells and positives, which have 32 bits for them.
+    n_counted: u64,
+    /// What was counted before the 32 bits were full: negatives strictly between positive `i - 1`
+    /// and positive `i`. Empty until then.
+    spilled: Vec<u64>,
 }
 
 /// Scores that are worked on together.
@@ -74,24 +65,41 @@ struct Cell {
 #[derive(Clone, Copy)]
 struct Positive {
     offset: u32,
-    /// Negatives strictly between the next lower positive and this one, as far as they are in the
-    /// same cell as a positive that they do not lie below.
+    /// Negatives strictly between the next lower positive and this one, without those that are
+    /// counted in a cell.
     n_negatives: u32,
+}
+
+/// Room for one block of scores.
+struct Buffers {
+    offsets: [u32; BLOCK],
+    /// Offset and cell of scores at or above the first positive of their cell, which need a closer
+    /// look.
+    rest: [(u32, u32); BLOCK],
+}
+
+impl Buffers {
+    fn new() -> Self {
+        Self { offsets: [0; BLOCK], rest: [(0, 0); BLOCK] }
+    }
 }
 
 impl Placement {
     /// Starts without negatives. `keys` are the strictly increasing [`order_key`]s of finite
     /// scores.
-    pub(crate) fn new(keys: &[u32]) -> Self {
-        let range = KeyRange::around(keys);
-        let offsets = keys.iter().map(|key| key - range.first_key).chain([u32::MAX; WINDOW]);
+    pub(crate) fn new(
+        keys: impl DoubleEndedIterator<Item = u32> + ExactSizeIterator + Clone,
+    ) -> Self {
+        let range = KeyRange::around(keys.clone());
+        let n_positives = keys.len();
+        let offsets = keys.map(|key| key - range.first_key).chain([u32::MAX; WINDOW]);
         let mut placement = Self {
             parts: Vec::with_capacity(1 << MAX_PARTS_LOG2),
             cells: Vec::new(),
             positives: offsets.map(|offset| Positive { offset, n_negatives: 0 }).collect(),
-            tied: vec![0; keys.len()],
-            between: vec![0; keys.len() + 1],
-            not_settled: 0,
+            tied: vec![0; n_positives],
+            n_counted: 0,
+            spilled: Vec::new(),
             range,
         };
         placement.cut_into_parts();
@@ -101,17 +109,19 @@ impl Placement {
 
     /// Places every score of `scores`. All are finite.
     pub(crate) fn add_all(&mut self, scores: &[f32]) {
+        let mut buffers = Buffers::new();
         for block in scores.chunks(BLOCK) {
-            self.add_block(block);
+            self.add_block(block, &mut buffers);
         }
     }
 
     /// Places the scores whose mask pixel is 0.
     pub(crate) fn add_background(&mut self, scores: &[f32], mask: &[u8]) {
+        let mut buffers = Buffers::new();
         let mut background = [0.0; BLOCK];
         for (block, mask) in scores.chunks(BLOCK).zip(mask.chunks(BLOCK)) {
             if mask.iter().fold(0, |any, &pixel| any | pixel) == 0 {
-                self.add_block(block);
+                self.add_block(block, &mut buffers);
                 continue;
             }
             let mut n = 0;
@@ -119,17 +129,14 @@ impl Placement {
                 background[n] = score;
                 n += 1;
             }
-            self.add_block(&background[..n]);
+            self.add_block(&background[..n], &mut buffers);
         }
     }
 
-    /// The counts per positive from the lowest to the highest, and the number of negatives above
-    /// all of them.
-    pub(crate) fn finish(mut self) -> (Vec<Placed>, u64) {
-        self.settle();
-        let counts = self.between.iter().zip(&self.tied);
-        let placed = counts.map(|(&below, &tied)| Placed { below, tied }).collect();
-        (placed, self.between[self.tied.len()])
+    /// Ends the counting.
+    pub(crate) fn finish(mut self) -> Placed {
+        self.empty_cells();
+        Placed(self)
     }
 
     /// Lays out the parts, with room for their cells.
@@ -174,16 +181,14 @@ impl Placement {
     }
 
     /// Places up to [`BLOCK`] scores.
-    fn add_block(&mut self, scores: &[f32]) {
-        if self.not_settled + BLOCK as u64 > u64::from(u32::MAX) {
-            self.settle();
+    fn add_block(&mut self, scores: &[f32], buffers: &mut Buffers) {
+        if self.n_counted + BLOCK as u64 > u64::from(u32::MAX) {
+            self.spill();
         }
-        self.not_settled += scores.len() as u64;
+        self.n_counted += scores.len() as u64;
 
-        let mut offsets = [0; BLOCK];
-        self.range.offsets(scores, &mut offsets);
-        // Scores at or above the first positive of their cell, kept for a closer look.
-        let mut rest = [(0, 0); BLOCK];
+        let Buffers { offsets, rest } = buffers;
+        self.range.offsets(scores, offsets);
         let mut n_rest = 0;
         for &offset in &offsets[..scores.len()] {
             let position = self.cell_of(offset);
@@ -221,17 +226,40 @@ impl Placement {
         }
     }
 
-    /// Moves all counts to [`between`](Self::between), which has room for any number.
-    fn settle(&mut self) {
+    /// Moves the counts of the cells to the positives above them.
+    fn empty_cells(&mut self) {
         for cell in &mut self.cells {
-            self.between[cell.n_below as usize] += u64::from(cell.n_negatives);
+            self.positives[cell.n_below as usize].n_negatives += cell.n_negatives;
             cell.n_negatives = 0;
         }
-        for (between, positive) in self.between.iter_mut().zip(&mut self.positives) {
-            *between += u64::from(positive.n_negatives);
+    }
+
+    /// Moves all counts to where they have 64 bits.
+    fn spill(&mut self) {
+        self.empty_cells();
+        self.spilled.resize(self.tied.len() + 1, 0);
+        for (spilled, positive) in self.spilled.iter_mut().zip(&mut self.positives) {
+            *spilled += u64::from(positive.n_negatives);
             positive.n_negatives = 0;
         }
-        self.not_settled = 0;
+        self.n_counted = 0;
+    }
+}
+
+/// The counts of a [`Placement`]. Positives are numbered from the lowest up.
+pub(crate) struct Placed(Placement);
+
+impl Placed {
+    /// Negatives strictly below positive `i` and strictly above the next lower one. With `i` the
+    /// number of positives: those above all of them.
+    pub(crate) fn below(&self, i: usize) -> u64 {
+        let spilled = self.0.spilled.get(i).copied().unwrap_or(0);
+        spilled + u64::from(self.0.positives[i].n_negatives)
+    }
+
+    /// Negatives equal to positive `i`.
+    pub(crate) fn tied(&self, i: usize) -> u64 {
+        self.0.tied[i]
     }
 }
 
@@ -247,9 +275,10 @@ struct KeyRange {
 }
 
 impl KeyRange {
-    fn around(keys: &[u32]) -> Self {
-        let score = |key: Option<&u32>| key.map_or(0.0, |&key| score_of_key(key));
-        let (lowest, highest) = (score(keys.first()).next_down(), score(keys.last()).next_up());
+    fn around(mut keys: impl DoubleEndedIterator<Item = u32>) -> Self {
+        let lowest = keys.next().map_or(0.0, score_of_key);
+        let highest = keys.next_back().map_or(lowest, score_of_key);
+        let (lowest, highest) = (lowest.next_down(), highest.next_up());
         let first_key = order_key(lowest);
         let last_offset = order_key(highest) - first_key;
         let offset_bits = u32::BITS - last_offset.leading_zeros();
@@ -289,24 +318,31 @@ mod tests {
         keys
     }
 
-    fn by_definition(keys: &[u32], negatives: &[f32]) -> (Vec<Placed>, u64) {
+    /// Per positive (below, tied), then (above all, 0).
+    fn by_definition(keys: &[u32], negatives: &[f32]) -> Vec<(u64, u64)> {
         let count = |test: &dyn Fn(u32) -> bool| {
             negatives.iter().filter(|&&score| test(order_key(score))).count() as u64
         };
-        let placed = (0..keys.len()).map(|i| Placed {
-            below: count(&|key| key < keys[i] && (i == 0 || key > keys[i - 1])),
-            tied: count(&|key| key == keys[i]),
-        });
-        (placed.collect(), count(&|key| keys.last().is_none_or(|&last| key > last)))
+        let between = |i: usize| {
+            count(&|key| (i == 0 || key > keys[i - 1]) && keys.get(i).is_none_or(|&own| key < own))
+        };
+        let tied = |i: usize| count(&|key| keys.get(i) == Some(&key));
+        (0..=keys.len()).map(|i| (between(i), tied(i))).collect()
+    }
+
+    fn counts(placement: Placement) -> Vec<(u64, u64)> {
+        let n = placement.tied.len();
+        let placed = placement.finish();
+        (0..=n).map(|i| (placed.below(i), if i < n { placed.tied(i) } else { 0 })).collect()
     }
 
     proptest! {
         #[test]
         fn equals_the_definition(positives in scores(60), negatives in scores(200)) {
             let keys = distinct_keys(&positives);
-            let mut placement = Placement::new(&keys);
+            let mut placement = Placement::new(keys.iter().copied());
             placement.add_all(&negatives);
-            prop_assert_eq!(placement.finish(), by_definition(&keys, &negatives));
+            prop_assert_eq!(counts(placement), by_definition(&keys, &negatives));
         }
 
         #[test]
@@ -319,18 +355,30 @@ mod tests {
             let mask: Vec<u8> = (0..pixels.len()).map(|i| u8::from(i / 5 == defect / 5)).collect();
             let background: Vec<f32> =
                 pixels.iter().zip(&mask).filter(|&(_, &mask)| mask == 0).map(|(&s, _)| s).collect();
-            let mut placement = Placement::new(&keys);
+            let mut placement = Placement::new(keys.iter().copied());
             placement.add_background(&pixels, &mask);
-            prop_assert_eq!(placement.finish(), by_definition(&keys, &background));
+            prop_assert_eq!(counts(placement), by_definition(&keys, &background));
         }
+    }
+
+    #[test]
+    fn full_counters_spill() {
+        let keys = distinct_keys(&[0.25, 0.5]);
+        let scores = [0.1, 0.3, 0.3, 0.5, 0.75];
+        let mut placement = Placement::new(keys.iter().copied());
+        placement.add_all(&scores);
+        placement.n_counted = u64::from(u32::MAX);
+        placement.add_all(&scores);
+        assert_eq!(placement.n_counted, 5);
+        assert_eq!(counts(placement), [(2, 0), (4, 2), (2, 0)]);
     }
 
     #[test]
     fn extreme_keys_have_a_place() {
         let keys = distinct_keys(&[f32::MIN, f32::MAX]);
         let negatives = [f32::MIN, 0.0, f32::MAX, -1.0];
-        let mut placement = Placement::new(&keys);
+        let mut placement = Placement::new(keys.iter().copied());
         placement.add_all(&negatives);
-        assert_eq!(placement.finish(), by_definition(&keys, &negatives));
+        assert_eq!(counts(placement), by_definition(&keys, &negatives));
     }
 }

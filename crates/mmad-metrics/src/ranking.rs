@@ -1,7 +1,9 @@
 //! Positives and negatives in the order of their scores: what every curve is drawn from.
 
+use std::cmp::Reverse;
+
 use crate::error::{MetricError, Unit};
-use crate::order::{order_key, score_of_key};
+use crate::order::order_key;
 use crate::placement::Placement;
 
 /// One threshold at which a positive is found.
@@ -15,6 +17,18 @@ pub struct Step {
     pub negatives_above: u64,
     /// Negatives with exactly this score.
     pub negatives_tied: u64,
+}
+
+impl Step {
+    /// A step that does not know its negatives yet.
+    pub(crate) fn of_positives(score: f32, positives: u64) -> Self {
+        Self { score, positives, negatives_above: 0, negatives_tied: 0 }
+    }
+}
+
+/// Starts to place negatives between steps that go from the highest down.
+pub(crate) fn place_between(steps: &[Step]) -> Placement {
+    Placement::new(steps.iter().rev().map(|step| order_key(step.score)))
 }
 
 /// The thresholds at which something anomalous is found, from the highest down.
@@ -61,41 +75,30 @@ impl Ranking {
             pairs.filter(move |&(_, &label)| label == wanted).map(|(&score, _)| score)
         };
 
-        let mut positive_keys: Vec<u32> = with_label(true).map(order_key).collect();
-        positive_keys.sort_unstable();
-        let groups: Vec<(u32, u64)> = positive_keys
+        let mut positives: Vec<f32> = with_label(true).collect();
+        positives.sort_unstable_by_key(|&score| Reverse(order_key(score)));
+        let steps: Vec<Step> = positives
             .chunk_by(|a, b| a == b)
-            .map(|tied| (tied[0], tied.len() as u64))
+            .map(|tied| Step::of_positives(tied[0], tied.len() as u64))
             .collect();
-        let keys: Vec<u32> = groups.iter().map(|&(key, _)| key).collect();
-        let mut placement = Placement::new(&keys);
+        let mut placement = place_between(&steps);
         let negatives: Vec<f32> = with_label(false).collect();
         placement.add_all(&negatives);
-        Ok(Self::from_placement(&groups, placement, unit))
+        Ok(Self::from_placement(steps, placement, unit))
     }
 
-    /// Puts together what is known of the positives, as (key, how many) from the lowest up, and
-    /// the counts of the negatives around the same keys.
-    pub(crate) fn from_placement(
-        positives: &[(u32, u64)],
-        placement: Placement,
-        unit: Unit,
-    ) -> Self {
-        let (placed, above_all) = placement.finish();
-        let mut steps = Vec::with_capacity(positives.len());
-        let mut negatives = above_all;
-        let mut negatives_above = above_all;
-        for (&(key, positives), placed) in positives.iter().zip(&placed).rev() {
-            steps.push(Step {
-                score: score_of_key(key),
-                positives,
-                negatives_above,
-                negatives_tied: placed.tied,
-            });
-            negatives_above = placed.below;
-            negatives += placed.below + placed.tied;
+    /// Completes the steps, from the highest down, with the negatives placed between them.
+    pub(crate) fn from_placement(mut steps: Vec<Step>, placement: Placement, unit: Unit) -> Self {
+        let placed = placement.finish();
+        let (mut positives, mut negatives) = (0, 0);
+        // A placement numbers from the lowest up: `i` is the next higher positive, if any.
+        for (step, i) in steps.iter_mut().rev().zip(1..) {
+            step.negatives_above = placed.below(i);
+            step.negatives_tied = placed.tied(i - 1);
+            positives += step.positives;
+            negatives += step.negatives_above + step.negatives_tied;
         }
-        let positives = positives.iter().map(|&(_, count)| count).sum();
+        negatives += placed.below(0);
         Self { steps, positives, negatives, unit }
     }
 

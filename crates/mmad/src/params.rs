@@ -13,6 +13,9 @@ use burn::tensor::{Device, Gradients, Shape, Tensor, TensorData};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
+use rayon::prelude::*;
+
+use crate::ops::with_values;
 
 /// A shared handle to one weight tensor of rank `D`.
 #[derive(Debug, Clone)]
@@ -144,6 +147,40 @@ impl Param {
         });
     }
 
+    /// Sum of the squares of its gradient; 0 where the loss does not depend on it.
+    ///
+    /// Summed in parts of a fixed size, so that the bits do not depend on the threads.
+    pub fn grad_squares(&self, gradients: &Gradients) -> f64 {
+        const PART: usize = 1 << 14;
+        let square = |x: &f32| f64::from(*x) * f64::from(*x);
+        for_any_rank!(&self.weight, weight => weight.get().grad(gradients).map_or(0.0, |grad| {
+            with_values(grad, |grad| {
+                let parts: Vec<f64> = grad
+                    .par_chunks(PART)
+                    .map(|part| part.iter().map(square).sum::<f64>())
+                    .collect();
+                parts.iter().sum()
+            })
+        }))
+    }
+
+    /// Replaces its values by what `update` makes of them and of the gradient, which is `None` where
+    /// the loss does not depend on it.
+    pub fn update(
+        &self,
+        gradients: &Gradients,
+        update: impl FnOnce(&[f32], Option<&[f32]>) -> Vec<f32>,
+    ) {
+        let values = for_any_rank!(&self.weight, weight => {
+            let grad = weight.get().grad(gradients);
+            with_values(weight.get().inner(), |values| match grad {
+                Some(grad) => with_values(grad, |grad| update(values, Some(grad))),
+                None => update(values, None),
+            })
+        });
+        self.set_values(values);
+    }
+
     /// Its gradient in row-major order; `None` where the loss does not depend on it.
     pub fn grad(&self, gradients: &Gradients) -> Option<Vec<f32>> {
         for_any_rank!(&self.weight, weight => weight.get().grad(gradients).map(to_values))
@@ -196,6 +233,25 @@ impl ParamSet {
     /// Number of values in all parameters.
     pub fn n_values(&self) -> usize {
         self.iter().map(Param::len).sum()
+    }
+
+    /// Root of the sum of the squares of all gradients together.
+    pub fn grad_norm(&self, gradients: &Gradients) -> f64 {
+        self.trained().map(|param| param.grad_squares(gradients)).sum::<f64>().sqrt()
+    }
+
+    /// A loss whose gradient is what `grad_of` says, for checking an optimiser against recorded
+    /// gradients: the sum over parameters of `parameter · gradient`.
+    pub fn stand_in_loss(&self, grad_of: impl Fn(&Param) -> Option<Vec<f32>>) -> Tensor<1> {
+        let terms = self.trained().filter_map(|param| {
+            let grad = grad_of(param)?;
+            Some(for_any_rank!(&param.weight, weight => {
+                let value = weight.get();
+                let data = TensorData::new(grad, value.shape());
+                (value.clone() * Tensor::from_data(data, &value.device())).sum()
+            }))
+        });
+        terms.reduce(|a, b| a + b).unwrap_or_else(|| Tensor::zeros([1], &Device::flex().autodiff()))
     }
 
     /// Switches gradient tracking of the trained parameters on or off.

@@ -16,7 +16,7 @@ use crate::nn::Linear;
 use crate::params::{Builder, InitRule, ParamSet};
 use crate::random;
 use crate::run_file::{Schedule, TrainConfig};
-use crate::train::adamw::{AdamW, AdamWConfig, global_norm};
+use crate::train::adamw::{AdamW, AdamWConfig};
 use crate::train::plan::Plan;
 use crate::weights::{self, WeightsError};
 
@@ -124,12 +124,11 @@ pub fn pretrain(
         let (loss, accuracy) = judge(answers, &samples);
         let value = f64::from(loss.clone().detach().into_scalar::<f32>());
         let gradients = loss.backward();
-        let grads: Vec<_> = params.trained().map(|param| param.grad(&gradients)).collect();
-        let grad_norm = global_norm(grads.iter().flatten());
+        let grad_norm = params.grad_norm(&gradients);
         if !(value.is_finite() && grad_norm.is_finite()) {
             return Err(PretrainError::Diverged(step + 1));
         }
-        optimiser.step(&params, grads, grad_norm, plan.learning_rate(&schedule, step));
+        optimiser.step(&params, &gradients, grad_norm, plan.learning_rate(&schedule, step));
         watch(PretrainStep { step: step + 1, loss: value, accuracy });
     }
     params.track(false);

@@ -150,6 +150,7 @@ impl RunConfig {
                     ..paper.train
                 },
                 mmad: MmadConfig {
+                    widths: [32, 64, 128],
                     depths: [3, 3, 3, 3],
                     scans: vec![ScanName::Hilbert],
                     directions: 4,

@@ -1,6 +1,6 @@
 //! `mmad calibrate`: thresholds, without training again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
@@ -8,7 +8,7 @@ use mmad::calibrate::{Basis, Calibration, ClassCalibration};
 use mmad::detector::Detector;
 use mmad::fit::{part, score_good};
 use mmad::model_file::ModelFile;
-use mmad_data::{Dataset, LoaderOptions};
+use mmad_data::{Dataset, LoaderOptions, Sample};
 
 use crate::failure::{Failure, Status};
 use crate::output::Output;
@@ -28,7 +28,8 @@ pub(crate) struct CalibrateArgs {
     /// Folder the model was trained on: score its held-out good pictures anew
     #[arg(long, value_name = "DIR", conflicts_with = "good")]
     data: Option<PathBuf>,
-    /// Folder with new good pictures (class folders, or plain): score all of them
+    /// Folder with new good pictures (class folders; plain for a model of one class): score all of
+    /// them. Classes without new pictures keep their thresholds
     #[arg(long, value_name = "DIR")]
     good: Option<PathBuf>,
     /// Threshold by hand, as in `--set bottle=0.12`; may be given several times
@@ -46,29 +47,33 @@ pub(crate) fn run(args: &CalibrateArgs, output: &mut Output) -> Result<Status, F
         .unwrap_or(mmad::fit::DEFAULT_FALSE_REJECT_RATE);
     let pictures = match (&args.data, &args.good) {
         (Some(folder), _) => Some(part(&Dataset::open(folder)?, &file.card.config)?.calibration),
-        (_, Some(folder)) => Some(
-            Dataset::open(folder)?
-                .samples()
-                .iter()
-                .filter(|sample| !sample.is_anomalous())
-                .cloned()
-                .collect(),
-        ),
+        (_, Some(folder)) => Some(good_pictures(folder, &file.card.classes)?),
         _ => None,
     };
-    let mut calibration = match (pictures, before.clone()) {
-        (Some(pictures), _) => {
+    let kept = match (before.clone(), args.max_fpr) {
+        (Some(before), Some(rate)) => Some(before.with_rate(rate)?),
+        (before, _) => before,
+    };
+    let mut calibration = match (pictures, kept) {
+        (Some(pictures), kept) => {
             let detector = Detector::load(&args.model, &Device::flex())?;
             output.note(&format!("scoring {} good pictures", pictures.len()));
             let found = score_good(&detector, &pictures, &LoaderOptions::default())?;
             for error in &found.unreadable {
-                output.note(&format!("skipped: {error}"));
+                output.warn(&format!("skipped: {error}"));
                 status = Status::DataProblems;
             }
-            Calibration::new(found.scores, rate)?
+            let scores = found.scores.into_iter().filter(|(_, scores)| !scores.is_empty());
+            let scored = Calibration::new(scores.collect(), rate)?;
+            if scored.classes.is_empty() {
+                return Err(Failure::new(
+                    "there is no good picture to calibrate with",
+                    "a model that held nothing out in training needs new pictures with `--good`",
+                ));
+            }
+            with_others(scored, kept)
         }
-        (None, Some(before)) if args.max_fpr.is_some() => before.with_rate(rate)?,
-        (None, Some(before)) => before,
+        (None, Some(kept)) => kept,
         (None, None) => {
             return Err(Failure::new(
                 "the model has no held-out scores",
@@ -84,7 +89,11 @@ pub(crate) fn run(args: &CalibrateArgs, output: &mut Output) -> Result<Status, F
             )
         };
         let (class, threshold) = assignment.rsplit_once('=').ok_or_else(bad)?;
-        let threshold = threshold.trim().parse().map_err(|_| bad())?;
+        let threshold: f32 = threshold.trim().parse().map_err(|_| bad())?;
+        if !(threshold.is_finite() && threshold > 0.0) {
+            let message = format!("the threshold of `{}` is {threshold}", class.trim());
+            return Err(Failure::new(message, "give a raw score above 0"));
+        }
         calibration.set_threshold(class.trim(), threshold)?;
     }
     if before.as_ref() != Some(&calibration) {
@@ -94,6 +103,41 @@ pub(crate) fn run(args: &CalibrateArgs, output: &mut Output) -> Result<Status, F
     }
     show(&calibration, output)?;
     Ok(status)
+}
+
+/// The good pictures of a folder under the names of the model's classes.
+fn good_pictures(folder: &Path, known: &[String]) -> Result<Vec<Sample>, Failure> {
+    let dataset = Dataset::open(folder)?;
+    let mut good: Vec<Sample> =
+        dataset.samples().iter().filter(|sample| !sample.is_anomalous()).cloned().collect();
+    let is_one_class = good.iter().all(|sample| sample.class == good[0].class);
+    if let ([class], true) = (known, is_one_class) {
+        // A plain folder is named after no class; here there is only one that it can be.
+        good.iter_mut().for_each(|sample| sample.class.clone_from(class));
+    }
+    // A model that was imported without pictures knows no classes and takes any.
+    match good.iter().find(|sample| !known.is_empty() && !known.contains(&sample.class)) {
+        None => Ok(good),
+        Some(sample) => Err(Failure::new(
+            format!("class `{}` is unknown to this model", sample.class),
+            format!(
+                "the model knows: {}; name the folders after them, as in `{}`",
+                known.join(", "),
+                folder.join(&known[0]).join("good").display()
+            ),
+        )),
+    }
+}
+
+/// The new thresholds, and the old ones of the classes that have no new one.
+fn with_others(mut scored: Calibration, kept: Option<Calibration>) -> Calibration {
+    for class in kept.into_iter().flat_map(|kept| kept.classes) {
+        if scored.class(&class.class).is_none() {
+            scored.classes.push(class);
+        }
+    }
+    scored.classes.sort_by(|a, b| a.class.cmp(&b.class));
+    scored
 }
 
 /// Prints the thresholds and what they promise.

@@ -75,6 +75,7 @@ pub(crate) fn run(args: &DemoArgs, output: &mut Output) -> Result<Status, Failur
     let fitted = fit_with_bar(&config, &dataset, &run_folder, false, output)?;
     let Some(model) = fitted.model else {
         output.line("stopped")?;
+        output.object(&json!({ "complete": false, "steps": fitted.trained.progress.step }))?;
         return Ok(Status::Ok);
     };
     let detector = Detector::load(&model, &Device::flex())?;
@@ -100,6 +101,7 @@ pub(crate) fn run(args: &DemoArgs, output: &mut Output) -> Result<Status, Failur
     object.insert("m_ad".into(), json!(evaluation.m_ad()));
     object.insert("seconds".into(), json!(seconds));
     object.insert("train_seconds".into(), json!(fitted.trained.progress.seconds));
+    object.insert("complete".into(), json!(true));
     object.insert("steps".into(), json!(fitted.trained.progress.step));
     object.insert("ms_per_picture".into(), json!(
         1000.0 * result.evaluated.seconds / result.evaluated.n_pictures.max(1) as f64

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &EvalArgs, output: &mut Output) -> Result<Status, Failur
 
     output.line(&result.table.to_text())?;
     for error in &result.evaluated.unreadable {
-        output.note(&format!("skipped: {error}"));
+        output.warn(&format!("skipped: {error}"));
     }
     let object = result.to_json(&detector)?;
     if let Some(folder) = &args.out {

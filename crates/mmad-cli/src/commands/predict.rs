@@ -86,10 +86,12 @@ pub(crate) fn run(args: &PredictArgs, output: &mut Output) -> Result<Status, Fai
     }
     let detector = Detector::load(&args.model, &Device::flex())?;
     if let Some(class) = &args.class {
-        if !detector.card().classes.contains(class) {
+        let card = detector.card();
+        let has_threshold = card.calibration.as_ref().is_some_and(|c| c.class(class).is_some());
+        if !card.classes.contains(class) && !has_threshold {
             return Err(Failure::new(
                 format!("class `{class}` is unknown to this model"),
-                format!("the model knows: {}", detector.card().classes.join(", ")),
+                format!("the model knows: {}", card.classes.join(", ")),
             ));
         }
     }
@@ -117,7 +119,7 @@ pub(crate) fn run(args: &PredictArgs, output: &mut Output) -> Result<Status, Fai
                 predictions.push(prediction);
             }
             Err(Skip::Unreadable(error)) => {
-                output.note(&format!("skipped: {error}"));
+                output.warn(&format!("skipped: {error}"));
                 unreadable.push(Unreadable { path: file, error });
             }
             Err(Skip::Fatal(failure)) => return Err(failure),

@@ -200,7 +200,7 @@ pub(crate) fn fit_with_bar(
 
 fn finish(fitted: &Fitted, folder: &Path, output: &mut Output) -> Result<Status, Failure> {
     for error in &fitted.unreadable {
-        output.note(&format!("skipped: {error}"));
+        output.warn(&format!("skipped: {error}"));
     }
     let progress = &fitted.trained.progress;
     output.object(&json!({

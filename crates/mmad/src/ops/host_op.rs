@@ -12,7 +12,9 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
+use burn::backend::{
+    Backend, BackendTensor, Dispatch, DispatchTensorKind, TensorMetadata, backend_extension,
+};
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};
 
@@ -202,6 +204,16 @@ fn recorded<B: HostBackend, C: CheckpointStrategy, const N: usize>(
 /// True where fused operations can run: on the CPU, in `f32`.
 pub(crate) fn runs_here<const D: usize>(x: &Tensor<D>) -> bool {
     x.device().without_autodiff() == Device::flex() && x.dtype() == DType::F32
+}
+
+/// Shows the values of a tensor that records no gradients, row-major; not copied on the CPU.
+pub(crate) fn with_values<const D: usize, R>(tensor: Tensor<D>, see: impl FnOnce(&[f32]) -> R) -> R {
+    match tensor.clone().into_dispatch().kind {
+        DispatchTensorKind::Flex(BackendTensor::Float(tensor)) => {
+            see(values(&tensor.to_contiguous()))
+        }
+        _ => see(&tensor.into_data().try_to_vec::<f32>().expect("the tensor is f32")),
+    }
 }
 
 /// A buffer for a gradient that is wanted, nothing otherwise.

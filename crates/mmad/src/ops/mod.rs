@@ -27,6 +27,7 @@ use mmad_kernels::pool::MaxPoolShape;
 use mmad_kernels::scan::{SelectiveScanShape, Ss2dShape};
 
 pub use self::folded::{FoldedConv, can_fold};
+pub(crate) use self::host_op::with_values;
 use self::host_op::{Input, call, runs_here};
 
 /// Stride, padding and dilation of a dense convolution, equal in both directions.

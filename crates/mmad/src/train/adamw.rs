@@ -3,6 +3,7 @@
 //! Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", in PyTorch's order
 //! of operations: decay first, then the moments, then the step with `sqrt(v / bias2) + eps`.
 
+use burn::tensor::Gradients;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -74,30 +75,32 @@ impl AdamW {
 
     /// Clips the gradients, whose global norm is `grad_norm`, and moves every trained parameter.
     ///
-    /// A parameter that the loss does not depend on (`None`) has a zero gradient and still decays.
+    /// A parameter that the loss does not depend on has a zero gradient and still decays.
     pub fn step(
         &mut self,
         params: &ParamSet,
-        grads: Vec<Option<Vec<f32>>>,
+        gradients: &Gradients,
         grad_norm: f64,
         learning_rate: f64,
     ) {
         let clip = (self.config.clip_norm / (grad_norm + 1e-6)).min(1.0);
         self.n_steps += 1;
         let update = Update::new(&self.config, self.n_steps, learning_rate, clip);
-        for ((param, grad), moments) in params.trained().zip(grads).zip(&mut self.moments) {
-            let mut values = param.values();
-            let grad = grad.unwrap_or_else(|| vec![0.0; values.len()]);
+        for (param, moments) in params.trained().zip(&mut self.moments) {
             let decays = param.shape().len() > 1 && !param.name().ends_with(".bias");
-            update.apply(&mut values, &grad, moments, decays);
-            param.set_values(values);
+            param.update(gradients, |values, grad| {
+                let mut values = values.to_vec();
+                match grad {
+                    Some(grad) => update.apply(&mut values, grad, moments, decays),
+                    None => {
+                        let zeros = vec![0.0; values.len()];
+                        update.apply(&mut values, &zeros, moments, decays);
+                    }
+                }
+                values
+            });
         }
     }
-}
-
-/// Root of the sum of all squares; summed per tensor first, so that the order is fixed.
-pub fn global_norm<'a>(grads: impl Iterator<Item = &'a Vec<f32>>) -> f64 {
-    grads.map(|grad| grad.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>()).sum::<f64>().sqrt()
 }
 
 /// One step's constants.

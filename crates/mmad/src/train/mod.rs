@@ -20,7 +20,7 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use mmad_data::DataError;
 
-use self::adamw::{AdamW, global_norm};
+use self::adamw::AdamW;
 use self::checkpoint::{CheckpointError, Progress};
 use self::log::{Log, LogLine};
 use self::pictures::Pictures;
@@ -241,13 +241,11 @@ fn take_step(
         return Err((value, f64::NAN));
     }
     let gradients = loss.backward();
-    let grads: Vec<Option<Vec<f32>>> =
-        method.params().trained().map(|param| param.grad(&gradients)).collect();
-    let grad_norm = global_norm(grads.iter().flatten());
+    let grad_norm = method.params().grad_norm(&gradients);
     if !grad_norm.is_finite() {
         return Err((value, grad_norm));
     }
-    optimiser.step(method.params(), grads, grad_norm, learning_rate);
+    optimiser.step(method.params(), &gradients, grad_norm, learning_rate);
     Ok((value, grad_norm))
 }
 

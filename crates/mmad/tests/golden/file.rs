@@ -120,7 +120,8 @@ impl Golden {
         self.check_floor(name, ours, tolerance, 0.0);
     }
 
-    fn check_floor(&self, name: &str, ours: &[f32], tolerance: f64, floor: f64) {
+    /// The same, with differences counted on a scale of at least `floor`.
+    pub fn check_floor(&self, name: &str, ours: &[f32], tolerance: f64, floor: f64) {
         let theirs = self.values(name);
         assert_eq!(ours.len(), theirs.len(), "{}: {name}: number of values", self.name);
         let largest = theirs.iter().fold(0.0_f64, |max, &x| max.max(f64::from(x).abs()));
