@@ -2,6 +2,7 @@
 
 pub mod reference;
 
+use crate::blocks::{BLOCK, block, load_block, store_block};
 use crate::partition::{ELEMENTWISE, expect_len, for_each_chunk};
 use crate::simd::vectorized;
 use crate::vector_math::{erf, exp, sigmoid};
@@ -115,8 +116,9 @@ vectorized! {
     fn gelu_gate_rows<'a>(channels: usize, x: &'a [f32], y: &'a mut [f32]) {
         for (x, y) in x.chunks_exact(2 * channels).zip(y.chunks_exact_mut(channels)) {
             let (a, b) = x.split_at(channels);
-            for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
-                *y = gelu(a) * b;
+            for start in (0..channels).step_by(BLOCK) {
+                let (a, b) = (load_block(a, start), load_block(b, start));
+                store_block(y, start, &block(|c| gelu(a[c]) * b[c]));
             }
         }
     }
@@ -152,10 +154,10 @@ vectorized! {
         let rows = x.chunks_exact(2 * channels).zip(grad_y.chunks_exact(channels));
         for (grad_x, (x, grad_y)) in grad_x.chunks_exact_mut(2 * channels).zip(rows) {
             let ((a, b), (grad_a, grad_b)) = (x.split_at(channels), grad_x.split_at_mut(channels));
-            let grads = grad_a.iter_mut().zip(grad_b).zip(grad_y);
-            for (((grad_a, grad_b), &grad_y), (&a, &b)) in grads.zip(a.iter().zip(b)) {
-                *grad_a = grad_y * b * gelu_slope(a);
-                *grad_b = grad_y * gelu(a);
+            for start in (0..channels).step_by(BLOCK) {
+                let [a, b, grad_y] = [a, b, grad_y].map(|row| load_block(row, start));
+                store_block(grad_a, start, &block(|c| grad_y[c] * b[c] * gelu_slope(a[c])));
+                store_block(grad_b, start, &block(|c| grad_y[c] * gelu(a[c])));
             }
         }
     }

@@ -23,6 +23,7 @@ pub mod scan;
 pub mod upsample;
 pub mod vector_math;
 
+mod blocks;
 mod column_norm;
 mod matmul;
 mod outer_tile;

@@ -7,8 +7,13 @@
 
 use rayon::prelude::*;
 
-/// Standard deviation of the blur, in pixels of the model's input.
+/// Standard deviation of the reference's blur, in pixels of its input of 256x256.
 pub const SIGMA_PX: f64 = 4.0;
+
+/// Standard deviation of the blur for an input of another size: the same share of the picture.
+pub fn sigma_px(height: usize, width: usize) -> f64 {
+    SIGMA_PX * ((height * width) as f64).sqrt() / 256.0
+}
 
 /// One level of a picture's features: `[height, width, channels]`, channels last.
 #[derive(Debug, Clone, Copy)]

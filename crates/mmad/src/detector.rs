@@ -11,7 +11,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 use mmad_data::{Picture, Preprocess, restore_map};
 
-use crate::anomaly_map::{Level, SIGMA_PX, blur, raw_map};
+use crate::anomaly_map::{Level, blur, raw_map, sigma_px};
 use crate::calibrate::ClassCalibration;
 use crate::method::{Method, Observation};
 use crate::methods;
@@ -247,6 +247,7 @@ fn anomaly_map(seen: Observation, rebuilt: Observation, height: usize, width: us
             width: sizes[level][2],
         })
         .collect();
-    let smooth = blur(&raw_map(&levels, height, width), width, SIGMA_PX);
+    let raw = raw_map(&levels, height, width);
+    let smooth = blur(&raw, width, sigma_px(height, width));
     smooth.into_iter().map(|value| value as f32).collect()
 }

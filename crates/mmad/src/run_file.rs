@@ -145,6 +145,7 @@ impl RunConfig {
                 encoder: EncoderConfig { arch: Arch::Resnet10, weights: "embedded".to_owned() },
                 train: TrainConfig {
                     minutes: 10.0,
+                    batch: 4,
                     schedule: Schedule::Cosine,
                     warmup_share: 0.05,
                     ..paper.train
@@ -154,6 +155,7 @@ impl RunConfig {
                     depths: [3, 3, 3, 3],
                     scans: vec![ScanName::Hilbert],
                     directions: 4,
+                    drop_path: 0.0,
                     standardise: true,
                     ..paper.mmad
                 },

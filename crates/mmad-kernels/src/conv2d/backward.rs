@@ -15,6 +15,9 @@ use crate::simd::tile_width;
 /// Fewest pixels that are worth a partial weight gradient of their own.
 const MIN_PART_PIXELS: usize = 256;
 
+/// Outputs that are brought into PyTorch's order together: one cache line of them.
+const TRANSPOSED_OUTPUTS: usize = 16;
+
 /// Where the gradients go; those that are `None` are not computed. All are overwritten.
 #[derive(Debug, Default)]
 pub struct ConvGrads<'a> {
@@ -168,12 +171,28 @@ fn backward_weight(shape: ConvShape, x: &[f32], grad_y: &[f32], grad_weight: &mu
             }
         }
     });
-    let source = &source;
-    for_each_chunk(grad_weight, (taps * depth).max(1), |output, grad_weight| {
-        for tap in 0..taps {
-            for d in 0..depth {
-                grad_weight[source.taps.weight_offset(shape, tap, d)] =
-                    by_tap[(tap * depth + d) * outputs + output];
+    let positions = |tap, d| source.taps.weight_offset(shape, tap, d);
+    transpose_weight([taps, depth, outputs], &by_tap, positions, grad_weight);
+}
+
+/// Turns `[tap][depth][output]` into PyTorch's order, where `position(tap, depth)` tells the place
+/// within an output. A few outputs at a time, so that both sides use whole cache lines.
+fn transpose_weight(
+    [taps, depth, outputs]: [usize; 3],
+    by_tap: &[f32],
+    position: impl Fn(usize, usize) -> usize + Sync,
+    grad_weight: &mut [f32],
+) {
+    let weights = taps * depth;
+    for_each_chunk(grad_weight, (TRANSPOSED_OUTPUTS * weights).max(1), |task, grad_weight| {
+        let first = task * TRANSPOSED_OUTPUTS;
+        for d in 0..depth {
+            for tap in 0..taps {
+                let position = position(tap, d);
+                let from = &by_tap[(tap * depth + d) * outputs + first..];
+                for (to, from) in grad_weight.chunks_exact_mut(weights).zip(from) {
+                    to[position] = *from;
+                }
             }
         }
     });

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::{LayerNormShape, MIN_PART_ROWS, row_backward};
 use crate::activation::{silu, silu_slope};
+use crate::blocks::{BLOCK, block, load_block, store_block};
 use crate::partition::{RowParts, add_parts, expect_len, for_each_chunk};
 use crate::row_sum::mean_and_inverse_deviation;
 use crate::scratch;
@@ -81,8 +82,12 @@ vectorized! {
         for ((x, gate), y) in rows.zip(y.chunks_exact_mut(n)) {
             let z = &gate[gate_shape.offset..][..n];
             let (mean, inverse) = mean_and_inverse_deviation(x, shape.eps);
-            for c in 0..n {
-                y[c] = ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]) * silu(z[c]);
+            for start in (0..n).step_by(BLOCK) {
+                let [x, weight, bias, z] = [x, weight, bias, z].map(|row| load_block(row, start));
+                let gated = block(|c| {
+                    ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]) * silu(z[c])
+                });
+                store_block(y, start, &gated);
             }
         }
     }
@@ -179,10 +184,15 @@ vectorized! {
         for (((x, gate), grad_y), (grad_x, grad_gate)) in rows.zip(outputs) {
             let (z, grad_z) = (&gate[offset..][..n], &mut grad_gate[offset..][..n]);
             let (mean, inverse) = mean_and_inverse_deviation(x, shape.eps);
-            for c in 0..n {
-                let normed = ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]);
-                grad_normed[c] = grad_y[c] * silu(z[c]);
-                grad_z[c] = grad_y[c] * normed * silu_slope(z[c]);
+            for start in (0..n).step_by(BLOCK) {
+                let [x, weight, bias, z, grad_y] =
+                    [x, weight, bias, z, grad_y].map(|row| load_block(row, start));
+                let slope = block(|c| {
+                    let normed = ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]);
+                    grad_y[c] * normed * silu_slope(z[c])
+                });
+                store_block(grad_z, start, &slope);
+                store_block(grad_normed, start, &block(|c| grad_y[c] * silu(z[c])));
             }
             row_backward(shape.eps, x, weight, grad_normed, grad_x, grad_weight, grad_bias);
         }
