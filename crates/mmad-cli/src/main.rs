@@ -12,7 +12,7 @@ use crate::output::Output;
 
 /// Finds defects in pictures of products: one model for many product classes
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "mmad", version, max_term_width = 100, arg_required_else_help = true)]
 struct Cli {
     /// Print one JSON object on standard output instead of text
     #[arg(long, global = true)]

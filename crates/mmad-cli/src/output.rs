@@ -15,6 +15,8 @@ pub(crate) struct Output {
     quiet: bool,
 }
 
+// All printing goes through one value, also where it needs none of its settings.
+#[allow(clippy::unused_self)]
 impl Output {
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
         Self { json, quiet }
@@ -89,12 +91,18 @@ impl Output {
             }
             bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Bar { bar, prints_lines: !self.quiet && !is_terminal, last: std::time::Instant::now(), unit }
+        Bar {
+            bar,
+            prints_lines: !self.quiet && !is_terminal,
+            last: std::time::Instant::now(),
+            unit,
+        }
     }
 }
 
 /// Progress of something that takes longer than a second.
 #[derive(Debug)]
+#[allow(clippy::struct_field_names)]
 pub(crate) struct Bar {
     bar: ProgressBar,
     prints_lines: bool,

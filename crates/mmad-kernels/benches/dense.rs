@@ -25,7 +25,9 @@ fn main() {
 
 /// `len` values between -1 and 1.
 fn values(len: usize) -> Vec<f32> {
-    (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0).collect()
+    (0..len as u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0)
+        .collect()
 }
 
 fn bytes(values: usize) -> BytesCount {
@@ -46,7 +48,9 @@ const CONVOLUTIONS: &[[usize; 7]] = &[
     [8, 64, 64, 64, 1, 1, 1],
 ];
 
-fn conv_shape([batch, in_channels, out_channels, side, kernel, stride, dilation]: [usize; 7]) -> ConvShape {
+fn conv_shape(
+    [batch, in_channels, out_channels, side, kernel, stride, dilation]: [usize; 7],
+) -> ConvShape {
     ConvShape {
         batch,
         height: side,

@@ -237,12 +237,19 @@ macro_rules! function {
     };
 }
 
-function!(Identity, |x| x, { let _ = x; 1.0 });
+function!(Identity, |x| x, {
+    let _ = x;
+    1.0
+});
 function!(Silu, |x| silu(x), silu_slope(x));
 function!(Gelu, |x| gelu(x), gelu_slope(x));
 function!(Sigmoid, |x| sigmoid(x), sigmoid_slope(x));
 function!(Relu, |x| relu(x), if x > 0.0 { 1.0 } else { 0.0 });
-function!(LeakyRelu, |x| if x < 0.0 { LEAKY_SLOPE * x } else { x }, if x > 0.0 { 1.0 } else { LEAKY_SLOPE });
+function!(
+    LeakyRelu,
+    |x| if x < 0.0 { LEAKY_SLOPE * x } else { x },
+    if x > 0.0 { 1.0 } else { LEAKY_SLOPE }
+);
 
 #[cfg(test)]
 mod tests {

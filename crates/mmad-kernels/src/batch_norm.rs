@@ -108,13 +108,8 @@ pub fn backward(
     expect_len(op, "grads.weight", grads.weight.len(), shape.channels);
     expect_len(op, "grads.bias", grads.bias.len(), shape.channels);
     let inverse_deviation = inverse_deviations(&statistics.variance, shape.eps);
-    let saved = Saved {
-        x,
-        mean: &statistics.mean,
-        inverse_deviation: &inverse_deviation,
-        weight,
-        bias,
-    };
+    let saved =
+        Saved { x, mean: &statistics.mean, inverse_deviation: &inverse_deviation, weight, bias };
     let [grad_bias, grad_weight] =
         crate::column_norm::backward(shape.groups(), shape.activation, saved, grad_y, grads.x);
     grads.weight.copy_from_slice(&grad_weight);
@@ -331,7 +326,8 @@ mod tests {
         };
         let (x, weight) = (values(1, shape.input_len()), values(2, shape.weight_len()));
         let variance: Vec<f32> = values(6, 6).iter().map(|v| v.abs() + 0.1).collect();
-        let (conv_bias, scale, bias, mean) = (values(3, 6), values(4, 6), values(5, 6), values(7, 6));
+        let (conv_bias, scale, bias, mean) =
+            (values(3, 6), values(4, 6), values(5, 6), values(7, 6));
         let norm = RunningNorm {
             weight: &scale,
             bias: &bias,
@@ -347,8 +343,8 @@ mod tests {
         for (i, (value, folded)) in convolve(&weight, &conv_bias).iter().zip(folded).enumerate() {
             let c = i % 6;
             let deviation = (f64::from(variance[c]) + 1e-5).sqrt();
-            let normed = (value - f64::from(mean[c])) / deviation * f64::from(scale[c])
-                + f64::from(bias[c]);
+            let normed =
+                (value - f64::from(mean[c])) / deviation * f64::from(scale[c]) + f64::from(bias[c]);
             assert!((normed - folded).abs() < 1e-5, "{normed} {folded}");
         }
     }

@@ -54,7 +54,8 @@ pub(crate) fn moments(shape: Groups, x: &[f32]) -> Moments {
         let (mean, squares) = partial.split_at_mut(channels);
         part_moments(x, mean, squares);
     });
-    let mut joined = Moments { mean: vec![0.0; groups * channels], variance: vec![0.0; groups * channels] };
+    let mut joined =
+        Moments { mean: vec![0.0; groups * channels], variance: vec![0.0; groups * channels] };
     for group in 0..groups {
         for channel in 0..channels {
             let (mut count, mut mean, mut squares) = (0.0_f64, 0.0_f64, 0.0_f64);
@@ -209,9 +210,8 @@ pub(crate) fn backward(
     for (which, sums) in sums.iter_mut().enumerate() {
         for (i, sum) in sums.iter_mut().enumerate() {
             let (group, channel) = (i / channels, i % channels);
-            let of_part = |part| {
-                partial[((group * parts.count() + part) * 2 + which) * channels + channel]
-            };
+            let of_part =
+                |part| partial[((group * parts.count() + part) * 2 + which) * channels + channel];
             *sum = (0..parts.count()).map(|part| f64::from(of_part(part))).sum::<f64>() as f32;
         }
     }

@@ -171,7 +171,9 @@ fn correlate(
         for_each_chunk(y, picture_len.max(1), |picture, y| run(picture, 0, y));
     } else {
         for_each_chunk(y, picture_len.max(1), |picture, y| {
-            for_each_chunk(y, (TASK_ROWS * shape.row_len()).max(1), |task, y| run(picture, task, y));
+            for_each_chunk(y, (TASK_ROWS * shape.row_len()).max(1), |task, y| {
+                run(picture, task, y)
+            });
         });
     }
 }

@@ -6,9 +6,7 @@ pub mod reference;
 pub use gated::{GateShape, NormGateGrads, norm_gate, norm_gate_backward};
 
 use crate::partition::{ELEMENTWISE, RowParts, expect_len, for_each_chunk, sum_parts_beside};
-use crate::row_sum::{
-    mean_and_inverse_deviation, sum_of_centred_products, sum_of_products,
-};
+use crate::row_sum::{mean_and_inverse_deviation, sum_of_centred_products, sum_of_products};
 use crate::simd::vectorized;
 
 /// Fewest rows that are worth a partial sum of their own.

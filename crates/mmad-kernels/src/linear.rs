@@ -40,13 +40,7 @@ pub struct LinearGrads<'a> {
 /// # Panics
 ///
 /// When a slice does not have the length of its shape.
-pub fn forward(
-    shape: LinearShape,
-    x: &[f32],
-    weight: &[f32],
-    bias: Option<&[f32]>,
-    y: &mut [f32],
-) {
+pub fn forward(shape: LinearShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     let LinearShape { rows, inputs, outputs } = shape;
     expect_len("linear", "x", x.len(), rows * inputs);
     expect_len("linear", "weight", weight.len(), outputs * inputs);
@@ -60,8 +54,7 @@ pub fn forward(
 
 fn pack_forward(shape: LinearShape, weight: &[f32]) -> PackedWeight<Scratch> {
     let panels = PanelShape { taps: 1, depth: shape.inputs, outputs: shape.outputs };
-    let source =
-        Source { values: weight, offset: |_, input| input, output_stride: shape.inputs };
+    let source = Source { values: weight, offset: |_, input| input, output_stride: shape.inputs };
     pack(panels, &source)
 }
 

@@ -113,11 +113,7 @@ impl AddOuterProducts<'_> {
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const VECTORS: usize, const ROWS: usize>(
-        &mut self,
-        simd: S,
-        row: usize,
-    ) {
+    fn tile<S: Simd, const VECTORS: usize, const ROWS: usize>(&mut self, simd: S, row: usize) {
         let right = S::as_simd_f32s(self.right).0.as_chunks::<VECTORS>().0;
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
         for run in self.runs {

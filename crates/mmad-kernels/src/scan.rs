@@ -1,8 +1,8 @@
 //! Selective scan: the recurrence of Mamba, over a sequence and over the pixels of a map.
 //!
 //! * [`ss2d_forward`] and [`ss2d_backward`]: all directions of a map in one call, channels last,
-//!   from the projected pixels to the summed output. No copy of the map per direction is written
-//!   and no tensor has both a state and a time axis.
+//!   from the projected pixels to the summed output. The input is never copied into the orders of
+//!   the directions, and no tensor has both a state and a time axis.
 //! * [`selective_scan_forward`] and [`selective_scan_backward`]: one scan of given step sizes, in
 //!   the layout of the Mamba reference code.
 //! * [`reference`]: the same in plain 64-bit loops, what all else is compared to.
@@ -10,21 +10,22 @@
 //! How the pieces stand on each other:
 //!
 //! ```text
-//! ss2d, selective        checks, threads, order of sums
+//! ss2d, selective        what is public: shapes, checks (ss2d: directions shares out the work)
 //! └─ forward, backward   one sequence, chunk by chunk (sequence: its data, its weights)
 //!    └─ recurrence       one block of channels over one chunk, states in registers
 //!       └─ lanes         vector operations: avx512, avx2, portable; exponential on top of them
 //! ```
 //!
 //! Results depend on the numbers and the instruction set alone: not on the number of threads, nor
-//! on what else is in the batch. The fast paths never write anything but their results: the
-//! backward pass computes the states anew.
+//! on what else is in the batch. The forward pass saves nothing for the backward pass, which
+//! computes the states anew.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod backward;
+mod directions;
 mod exponential;
 mod forward;
 mod isa;

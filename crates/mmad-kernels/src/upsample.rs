@@ -44,11 +44,8 @@ struct Neighbours {
 
 impl Neighbours {
     fn of(out: usize, side: usize, out_side: usize) -> Self {
-        let place = if out_side > 1 {
-            out as f64 * (side - 1) as f64 / (out_side - 1) as f64
-        } else {
-            0.0
-        };
+        let place =
+            if out_side > 1 { out as f64 * (side - 1) as f64 / (out_side - 1) as f64 } else { 0.0 };
         let near = (place as usize).min(side - 1);
         Self { near, far: (near + 1).min(side - 1), share: place - near as f64 }
     }

@@ -38,10 +38,8 @@ pub fn exp(x: f32) -> f32 {
     let r = n.mul_add(-LN_2_HIGH, x);
     let r = n.mul_add(-LN_2_LOW, r);
     // (e^r - 1 - r) / r²
-    let p = polynomial(
-        r,
-        [4.999_999_4e-1, 1.666_652_1e-1, 4.166_839e-2, 8.368_711e-3, 1.381_460_1e-3],
-    );
+    let p =
+        polynomial(r, [4.999_999_4e-1, 1.666_652_1e-1, 4.166_839e-2, 8.368_711e-3, 1.381_460_1e-3]);
     let e_r = (r * r).mul_add(p, r) + 1.0;
     // 2^n in two steps, because n leaves the range of exponents where the result is subnormal.
     let n = shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
@@ -68,10 +66,8 @@ pub fn tanh(x: f32) -> f32 {
     // tanh x = 1 - 2 / (e^2x + 1) loses digits near zero, where (tanh x - x) / x³ takes over.
     let far = 1.0 - 2.0 / (exp(size + size) + 1.0);
     let z = x * x;
-    let p = polynomial(
-        z,
-        [-3.333_328e-1, 1.333_144_2e-1, -5.373_97e-2, 2.063_904e-2, -5.704_938e-3],
-    );
+    let p =
+        polynomial(z, [-3.333_328e-1, 1.333_144_2e-1, -5.373_97e-2, 2.063_904e-2, -5.704_938e-3]);
     let near = (x * z).mul_add(p, x);
     if size < 0.625 { near } else { far.copysign(x) }
 }
@@ -226,9 +222,12 @@ mod tests {
 
     #[test]
     fn log1p_is_exact_to_3e_7() {
-        check(|x| if x <= -1.0 { x } else { log1p(x) }, |x| {
-            if x <= -1.0 { x } else { x.ln_1p() }
-        });
+        check(
+            |x| if x <= -1.0 { x } else { log1p(x) },
+            |x| {
+                if x <= -1.0 { x } else { x.ln_1p() }
+            },
+        );
         assert_eq!(log1p(-1.0), f32::NEG_INFINITY);
         assert_eq!(log1p(f32::INFINITY), f32::INFINITY);
         assert!(log1p(-1.5).is_nan());

@@ -235,7 +235,8 @@ fn conformal_threshold(scores: &[f32], rate: f64) -> (f32, Basis) {
 fn clopper_pearson(rejected: usize, n: usize) -> RateInterval {
     let tail = 0.025;
     let upper_tail = |p: f64| binomial_at_most(rejected, n, p);
-    let lower_tail = |p: f64| 1.0 - if rejected == 0 { 0.0 } else { binomial_at_most(rejected - 1, n, p) };
+    let lower_tail =
+        |p: f64| 1.0 - if rejected == 0 { 0.0 } else { binomial_at_most(rejected - 1, n, p) };
     let low = if rejected == 0 { 0.0 } else { bisect(|p| lower_tail(p) < tail) };
     let high = if rejected == n { 1.0 } else { bisect(|p| upper_tail(p) > tail) };
     RateInterval { observed: rejected as f64 / n.max(1) as f64, low, high }

@@ -234,7 +234,7 @@ pub fn mean_features(seen: &Observation) -> Vec<f32> {
 }
 
 fn anomaly_map(seen: Observation, rebuilt: Observation, height: usize, width: usize) -> Vec<f32> {
-    let sizes = seen.each_ref().map(|map| map.dims());
+    let sizes = seen.each_ref().map(Tensor::dims);
     let values = |maps: Observation| {
         maps.map(|map| map.into_data().try_to_vec::<f32>().expect("features are f32"))
     };
@@ -248,6 +248,6 @@ fn anomaly_map(seen: Observation, rebuilt: Observation, height: usize, width: us
         })
         .collect();
     let raw = raw_map(&levels, height, width);
-    let smooth = blur(&raw, width, sigma_px(height, width));
+    let smooth = blur(raw, height, width, sigma_px(height, width));
     smooth.into_iter().map(|value| value as f32).collect()
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use mmad_data::{DataError, LoadedSample, Loader, LoaderOptions, Sample};
-use mmad_metrics::{ClassMetrics, Evaluation, MetricError, MetricOptions, ScoredImage, class_metrics};
+use mmad_metrics::{
+    ClassMetrics, Evaluation, MetricError, MetricOptions, ScoredImage, class_metrics,
+};
 
 use crate::detector::{Detector, Scored};
 
@@ -89,7 +91,7 @@ pub fn evaluate(
     let (mut n_done, mut n_pictures) = (0, 0);
     for (class, of_class) in by_class {
         let mut pictures = Vec::new();
-        for item in Loader::new(of_class, detector.preprocess().clone(), loader.clone())? {
+        for item in Loader::new(of_class, *detector.preprocess(), loader.clone())? {
             match item {
                 Ok(mut loaded) => {
                     let pixels = std::mem::take(&mut loaded.pixels);

@@ -1,5 +1,6 @@
 //! From a folder of pictures to a model file: hold out, train, calibrate, describe.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -163,18 +164,13 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
 
     let text = config.to_toml()?;
     let run_sha256 = digest(&[text.as_bytes(), data_sha256.as_bytes(), encoder_sha256.as_bytes()]);
-    let run = Run {
-        config,
-        run_sha256: &run_sha256,
-        folder: Some(fit.folder),
-        resume: fit.resume,
-    };
+    let run = Run { config, run_sha256: &run_sha256, folder: Some(fit.folder), resume: fit.resume };
     let [w0, w1, w2] = config.mmad.widths;
     let n_pixels = data.height_px * data.width_px;
     let bytes = 2 * (n_pixels / 16 * w0 + n_pixels / 64 * w1 + n_pixels / 256 * w2);
     let mut pictures = Pictures::new(
         samples,
-        preprocess.clone(),
+        preprocess,
         fit.loader.clone(),
         &fit.device,
         bytes,
@@ -248,7 +244,7 @@ fn some_images(
     let some = samples.iter().step_by(every).cloned().collect();
     let shape = [1, preprocess.height(), preprocess.width(), 3];
     // A picture that cannot be read is reported when its turn to train comes.
-    Ok(Loader::new(some, preprocess.clone(), loader.clone())?
+    Ok(Loader::new(some, *preprocess, loader.clone())?
         .flatten()
         .map(|loaded| Tensor::from_data(TensorData::new(loaded.pixels, shape), device))
         .collect())
@@ -260,7 +256,12 @@ fn digest(parts: &[&[u8]]) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in hash.finalize() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 pub(crate) fn class_names(samples: &[Sample]) -> Vec<String> {
@@ -289,7 +290,7 @@ pub(crate) fn class_features(
             .collect();
         let mut sum: Vec<f64> = Vec::new();
         let mut n_seen = 0;
-        for loaded in Loader::new(some, preprocess.clone(), loader.clone())?.flatten() {
+        for loaded in Loader::new(some, *preprocess, loader.clone())?.flatten() {
             let shape = [1, preprocess.height(), preprocess.width(), 3];
             let images = Tensor::from_data(TensorData::new(loaded.pixels, shape), device);
             let features = mean_features(&method.observe(images));
@@ -323,12 +324,11 @@ pub fn score_good(
     samples: &[Sample],
     loader: &LoaderOptions,
 ) -> Result<GoodScores, DataError> {
-    let mut found =
-        GoodScores { scores: Vec::new(), unreadable: Vec::new(), first_rgb: None };
+    let mut found = GoodScores { scores: Vec::new(), unreadable: Vec::new(), first_rgb: None };
     for class in class_names(samples) {
         let of_class = samples.iter().filter(|s| s.class == class).cloned().collect();
         let mut scores = Vec::new();
-        for item in Loader::new(of_class, detector.preprocess().clone(), loader.clone())? {
+        for item in Loader::new(of_class, *detector.preprocess(), loader.clone())? {
             match item {
                 Ok(loaded) => {
                     scores.push(detector.score_pixels(loaded.pixels).score);

@@ -12,7 +12,9 @@ use mmad_weights::{StateDict, Values};
 
 use crate::calibrate::Calibration;
 use crate::detector::Detector;
-use crate::fit::{DEFAULT_FALSE_REJECT_RATE, FitError, class_features, class_names, part, score_good};
+use crate::fit::{
+    DEFAULT_FALSE_REJECT_RATE, FitError, class_features, class_names, part, score_good,
+};
 use crate::methods;
 use crate::methods::mmad::model::MmadConfig;
 use crate::model_file::{FORMAT_VERSION, ModelCard, ModelFile, TrainingRecord};
@@ -95,11 +97,9 @@ pub fn import_checkpoint(
     let (train, held_out) = parts.map_or_else(Default::default, |p| (p.train, p.calibration));
     let classes = class_names(&train);
     let data = &config.data;
-    let preprocess =
-        Preprocess::imagenet(data.height_px, data.width_px).map_err(FitError::from)?;
-    let features =
-        class_features(method.as_ref(), &classes, &train, &preprocess, loader, device)
-            .map_err(FitError::from)?;
+    let preprocess = Preprocess::imagenet(data.height_px, data.width_px).map_err(FitError::from)?;
+    let features = class_features(method.as_ref(), &classes, &train, &preprocess, loader, device)
+        .map_err(FitError::from)?;
     let card = ModelCard {
         format_version: FORMAT_VERSION,
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -117,8 +117,8 @@ pub fn import_checkpoint(
         },
         self_test_score: 0.0,
     };
-    let detector = Detector::new(method, card.clone(), features.clone(), device)
-        .map_err(FitError::from)?;
+    let detector =
+        Detector::new(method, card.clone(), features.clone(), device).map_err(FitError::from)?;
     let found = score_good(&detector, &held_out, loader).map_err(FitError::from)?;
     let calibration = match found.scores.is_empty() {
         true => None,

@@ -1,5 +1,7 @@
 //! Finds defects in pictures of products: one model for many product classes.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod anomaly_map;
 pub mod calibrate;
 pub mod detector;

@@ -52,5 +52,8 @@ pub struct MethodEntry {
     /// Where it was published.
     pub source: &'static str,
     /// Builds it with fresh weights; the encoder's are loaded afterwards.
-    pub build: fn(&RunConfig, &Device) -> Result<Box<dyn Method>, ConfigError>,
+    pub build: BuildMethod,
 }
+
+/// Builds a method for a configuration on a device.
+pub type BuildMethod = fn(&RunConfig, &Device) -> Result<Box<dyn Method>, ConfigError>;

@@ -33,7 +33,7 @@ pub struct TrainStep {
 
 #[derive(Debug)]
 enum Noise {
-    Drawn(ChaCha8Rng),
+    Drawn(Box<ChaCha8Rng>),
     /// Gumbel noise in the order of use, and neither dropout nor drop-path.
     Replayed(VecDeque<Vec<f32>>),
 }
@@ -41,7 +41,7 @@ enum Noise {
 impl TrainStep {
     /// Draws from `rng`.
     pub fn new(rng: ChaCha8Rng) -> Self {
-        Self { noise: RefCell::new(Noise::Drawn(rng)) }
+        Self { noise: RefCell::new(Noise::Drawn(Box::new(rng))) }
     }
 
     /// Uses recorded Gumbel noise, one entry per router call in order, and switches dropout and

@@ -74,6 +74,12 @@ pub struct ModelFile {
     pub self_test_rgb: Vec<u8>,
 }
 
+/// The part of a card that every version has.
+#[derive(Debug, Deserialize)]
+struct VersionOnly {
+    format_version: u32,
+}
+
 /// What keeps a model file from being read.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelFileError {
@@ -121,8 +127,9 @@ impl ModelFileError {
             Self::Card { .. } => "the file was changed or cut off; write it again with \
                  `mmad train --resume`"
                 .to_owned(),
-            Self::Version { .. } => "use the program version that wrote the file, or train again"
-                .to_owned(),
+            Self::Version { .. } => {
+                "use the program version that wrote the file, or train again".to_owned()
+            }
         })
     }
 }
@@ -139,10 +146,6 @@ impl ModelFile {
             .get(CARD_KEY)
             .ok_or_else(|| ModelFileError::NoCard { path: path.to_owned() })?;
         let damaged = |why: String| ModelFileError::Card { path: path.to_owned(), why };
-        #[derive(Deserialize)]
-        struct VersionOnly {
-            format_version: u32,
-        }
         let VersionOnly { format_version } =
             serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
         if format_version != FORMAT_VERSION {
@@ -158,7 +161,8 @@ impl ModelFile {
         if Some(picture.len()) != height.checked_mul(width).and_then(|n| n.checked_mul(3)) {
             return Err(damaged(format!("`{SELF_TEST}` is not {height} x {width}")));
         }
-        let self_test_rgb = picture.into_iter().map(|level| level.clamp(0.0, 255.0) as u8).collect();
+        let self_test_rgb =
+            picture.into_iter().map(|level| level.clamp(0.0, 255.0) as u8).collect();
         Ok(Self { card, tensors, class_features, self_test_rgb })
     }
 
@@ -168,8 +172,10 @@ impl ModelFile {
     ///
     /// [`ModelFileError`] where it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ModelFileError> {
-        let card = serde_json::to_string(&self.card)
-            .map_err(|error| ModelFileError::Card { path: path.to_owned(), why: error.to_string() })?;
+        let card = serde_json::to_string(&self.card).map_err(|error| ModelFileError::Card {
+            path: path.to_owned(),
+            why: error.to_string(),
+        })?;
         let mut tensors = self.tensors.clone();
         let data = &self.card.config.data;
         let picture = self.self_test_rgb.iter().map(|&level| f32::from(level)).collect();

@@ -107,6 +107,11 @@ impl Param {
         &self.name
     }
 
+    /// The last part of its name, such as `weight` or `bias`.
+    pub fn leaf_name(&self) -> &str {
+        self.name.rsplit('.').next().unwrap_or(&self.name)
+    }
+
     /// How it takes part in training.
     pub fn role(&self) -> Role {
         self.role
@@ -407,7 +412,7 @@ impl Scope<'_> {
 fn draw(init: Init, shape: &[usize], rng: &mut ChaCha8Rng) -> Vec<f32> {
     let n_values = shape.iter().product();
     let last = shape.last().copied().unwrap_or(1);
-    let mut each = |value: &mut dyn FnMut(usize) -> f64| -> Vec<f32> {
+    let each = |value: &mut dyn FnMut(usize) -> f64| -> Vec<f32> {
         (0..n_values).map(|index| value(index) as f32).collect()
     };
     match init {

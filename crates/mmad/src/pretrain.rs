@@ -92,7 +92,7 @@ pub fn pretrain(
     watch: &mut dyn FnMut(PretrainStep),
 ) -> Result<StateDict, PretrainError> {
     let side = config.side_px;
-    if side % 16 != 0 || !(32..=256).contains(&side) {
+    if !side.is_multiple_of(16) || !(32..=256).contains(&side) {
         return Err(PretrainError::Side(side));
     }
     let preprocess = Preprocess::imagenet(side, side)?;

@@ -80,7 +80,7 @@ mod tests {
     fn rows_are_orthonormal_and_keep_the_most() {
         // Features live in a plane of three dimensions; two rows must keep all of them.
         let basis = DMatrix::from_row_slice(2, 3, &[1.0, 2.0, 2.0, 2.0, 1.0, -2.0]) / 3.0;
-        let weights = DMatrix::from_diagonal(&nalgebra::dvector![5.0, 2.0]);
+        let weights = DMatrix::from_diagonal(&nalgebra::DVector::from_vec(vec![5.0, 2.0]));
         let moment = basis.transpose() * weights * &basis;
         let rows = DMatrix::from_row_slice(2, 3, &principal_rows(&moment, 2)).cast::<f64>();
         let identity = &rows * rows.transpose();

@@ -222,7 +222,7 @@ impl RunConfig {
             Err(RunFileError::Value { key, value: value.to_string(), want })
         };
         let DataConfig { height_px, width_px, calibration_share, .. } = self.data;
-        let side_fits = |side: usize| side % 32 == 0 && (32..=4096).contains(&side);
+        let side_fits = |side: usize| side.is_multiple_of(32) && (32..=4096).contains(&side);
         let train = &self.train;
         if !side_fits(height_px) {
             return bad("data.height_px", &height_px, "a multiple of 32 from 32 to 4096");
@@ -255,7 +255,8 @@ impl RunConfig {
     }
 
     fn to_table(&self) -> Result<toml::Table, RunFileError> {
-        toml::Table::try_from(self).map_err(|error| RunFileError::Invalid { why: error.to_string() })
+        toml::Table::try_from(self)
+            .map_err(|error| RunFileError::Invalid { why: error.to_string() })
     }
 
     fn from_table(table: toml::Table) -> Result<Self, RunFileError> {
@@ -318,9 +319,8 @@ impl RunFileError {
         let quoted = |text: &str| -> Vec<String> {
             text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
         };
-        if let Some((key, known)) = message
-            .strip_prefix("unknown field ")
-            .and_then(|rest| rest.split_once(", expected"))
+        if let Some((key, known)) =
+            message.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", expected"))
         {
             let key = quoted(key).into_iter().next().unwrap_or_default();
             return Self::UnknownKey { key, known: quoted(known) };

@@ -113,7 +113,9 @@ fn good_pictures(folder: &Path, known: &[String]) -> Result<Vec<Sample>, Failure
     let is_one_class = good.iter().all(|sample| sample.class == good[0].class);
     if let ([class], true) = (known, is_one_class) {
         // A plain folder is named after no class; here there is only one that it can be.
-        good.iter_mut().for_each(|sample| sample.class.clone_from(class));
+        for sample in &mut good {
+            sample.class.clone_from(class);
+        }
     }
     // A model that was imported without pictures knows no classes and takes any.
     match good.iter().find(|sample| !known.is_empty() && !known.contains(&sample.class)) {

@@ -57,6 +57,10 @@ pub(crate) fn run(args: &DataArgs, output: &mut Output) -> Result<Status, Failur
             Ok(if has_errors { Status::DataProblems } else { Status::Ok })
         }
         &DataCommand::Synthesise { ref out, size, train, test, defective, seed } => {
+            if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+                let message = format!("`{}` is not empty", out.display());
+                return Err(Failure::new(message, "choose another folder"));
+            }
             let plan = DatasetPlan {
                 side_px: size,
                 train_good: train,

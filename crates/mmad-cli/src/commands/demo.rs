@@ -13,7 +13,7 @@ use mmad_synthetic::{DatasetPlan, write_dataset};
 use serde_json::{Map, Value, json};
 
 use super::eval::{evaluate_with_bar, write_report, write_results};
-use super::train::{fit_with_bar, save_config};
+use super::train::{above_zero, fit_with_bar, save_config};
 use crate::failure::{Failure, Status};
 use crate::output::{Output, duration, peak_memory_mb};
 
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &DemoArgs, output: &mut Output) -> Result<Status, Failur
     let start = Instant::now();
     let mut config = RunConfig::preset(Preset::Quick);
     config.seed = args.seed;
-    config.train.minutes = args.minutes;
+    config.train.minutes = above_zero(args.minutes)?;
     (config.data.height_px, config.data.width_px) = (args.size, args.size);
     config.validate()?;
 
@@ -103,9 +103,10 @@ pub(crate) fn run(args: &DemoArgs, output: &mut Output) -> Result<Status, Failur
     object.insert("train_seconds".into(), json!(fitted.trained.progress.seconds));
     object.insert("complete".into(), json!(true));
     object.insert("steps".into(), json!(fitted.trained.progress.step));
-    object.insert("ms_per_picture".into(), json!(
-        1000.0 * result.evaluated.seconds / result.evaluated.n_pictures.max(1) as f64
-    ));
+    object.insert(
+        "ms_per_picture".into(),
+        json!(1000.0 * result.evaluated.seconds / result.evaluated.n_pictures.max(1) as f64),
+    );
     object.insert("peak_memory_mb".into(), json!(peak_memory_mb()));
     object.insert("report".into(), json!(report));
     object.insert("model".into(), json!(model));

@@ -22,7 +22,12 @@ pub(crate) fn run(_args: &MethodsArgs, output: &mut Output) -> Result<Status, Fa
         // Running statistics are buffers, which nobody counts as parameters.
         let params = method.params().iter().filter(|param| !param.name().contains(".running_"));
         let params = params.map(Param::len).sum::<usize>() + method.n_table_values();
-        output.line(&format!("{:10} {:>7.2} M parameters  {}", entry.id, params as f64 / 1e6, entry.about))?;
+        output.line(&format!(
+            "{:10} {:>7.2} M parameters  {}",
+            entry.id,
+            params as f64 / 1e6,
+            entry.about
+        ))?;
         rows.push(serde_json::json!({
             "id": entry.id,
             "about": entry.about,

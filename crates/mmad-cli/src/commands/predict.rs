@@ -10,7 +10,9 @@ use mmad::detector::{Detector, Scored};
 use mmad_data::decode::decode_file;
 use mmad_data::{BitRange, DecodeOptions, Picture};
 use mmad_metrics::components::Components;
-use mmad_report::{Colormap, Pixels, RgbRaster, ScoreMap, contour, encode_jpeg, encode_png, overlay};
+use mmad_report::{
+    Colormap, Pixels, RgbRaster, ScoreMap, contour, encode_jpeg, encode_png, overlay,
+};
 use serde::Serialize;
 
 use crate::failure::{Failure, Status};
@@ -164,9 +166,8 @@ fn predict(detector: &Detector, path: &Path, args: &PredictArgs) -> Result<Predi
     let scale = threshold.map(|threshold| ScoreScale::new(threshold, good));
     let guessed = scored.nearest_class.map(|index| detector.card().classes[index].clone());
     let map = scored.map_in_picture(picture.height, picture.width);
-    let regions = threshold.map_or_else(Vec::new, |threshold| {
-        regions_of(&map, picture.width, threshold, &scored)
-    });
+    let regions = threshold
+        .map_or_else(Vec::new, |threshold| regions_of(&map, picture.width, threshold, &scored));
     let prediction = Prediction {
         path: path.to_owned(),
         class: args.class.clone().or(guessed),
@@ -255,7 +256,8 @@ fn show(prediction: &Prediction, csv: bool, output: &mut Output) -> Result<(), F
     if let Some(region) = regions.first() {
         let Region { x, y, width, height, .. } = region;
         let many = if regions.len() == 1 { "region" } else { "regions" };
-        line.push_str(&format!("  {} {many}, worst {width}x{height} at ({x}, {y})", regions.len()));
+        let n_regions = regions.len();
+        line = format!("{line}  {n_regions} {many}, worst {width}x{height} at ({x}, {y})");
     }
     output.line(&format!("{line}  {ms:.0} ms"))?;
     Ok(())

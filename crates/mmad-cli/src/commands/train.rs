@@ -93,7 +93,7 @@ impl Settings {
             }
         };
         if let Some(minutes) = self.minutes {
-            config.train.minutes = minutes;
+            config.train.minutes = above_zero(minutes)?;
         }
         if let Some(epochs) = self.epochs {
             config.train.epochs = epochs;
@@ -120,6 +120,15 @@ impl Settings {
         config.validate()?;
         Ok(config)
     }
+}
+
+/// The value of `--minutes`; in a run file, 0 would mean `epochs`.
+pub(crate) fn above_zero(minutes: f64) -> Result<f64, Failure> {
+    if minutes > 0.0 {
+        return Ok(minutes);
+    }
+    let message = format!("`--minutes` is {minutes}");
+    Err(Failure::new(message, "give a number above 0, or `--epochs`"))
 }
 
 pub(crate) fn run(args: &TrainArgs, output: &mut Output) -> Result<Status, Failure> {

@@ -7,9 +7,8 @@ use super::program::{DATA_PROBLEMS, Work, names_in};
 #[test]
 fn pictures_are_made_and_understood() {
     let work = Work::new();
-    let made = work
-        .ok("data synthesise pics --size 64 --train 3 --test 2 --defective 1 --json")
-        .json();
+    let made =
+        work.ok("data synthesise pics --size 64 --train 3 --test 2 --defective 1 --json").json();
     let classes = made["classes"].as_array().unwrap();
     assert_eq!(classes.len(), 6);
     let report = work.ok("data check pics --json").json();
@@ -30,7 +29,7 @@ fn pictures_are_made_and_understood() {
 fn a_seed_decides_the_pictures() {
     let work = Work::new();
     for (folder, seed) in [("a", 1), ("b", 1), ("c", 2)] {
-        let size = "--size 32 --train 1 --test 1 --defective 1";
+        let size = "--size 64 --train 1 --test 1 --defective 1";
         work.ok(&format!("data synthesise {folder} {size} --seed {seed}"));
     }
     let picture = |folder: &str| fs::read(work.path(folder).join("gear/train/good/000.png"));
@@ -43,7 +42,7 @@ fn nothing_is_written_into_a_folder_with_files() {
     let work = Work::new();
     work.write("mine/notes.txt", b"mine");
     let message = work.fails("data synthesise mine --size 64 --train 1");
-    assert!(message.contains("mine"), "{message}");
+    assert!(message.contains("`mine` is not empty"), "{message}");
     assert_eq!(names_in(&work.path("mine")), ["notes.txt"]);
 }
 

@@ -19,7 +19,10 @@ fn imported_weights_are_used_by_their_id() {
     assert_eq!(imported["published"], serde_json::Value::Null);
     // The file may go; the cache has what is needed.
     std::fs::remove_file(work.path("resnet18_pq.safetensors")).unwrap();
-    assert_eq!(work.ok("weights list --json").json()["imported"], serde_json::json!(["resnet18_pq"]));
+    assert_eq!(
+        work.ok("weights list --json").json()["imported"],
+        serde_json::json!(["resnet18_pq"])
+    );
     assert!(work.ok("weights list").stdout.contains("resnet18_pq"));
 
     let settings = format!("{TINY} --epochs 1 --class gear --encoder resnet18");

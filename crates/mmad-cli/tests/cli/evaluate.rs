@@ -5,7 +5,13 @@ use serde_json::Value;
 use super::program::{DATA_PROBLEMS, Work, names_in};
 
 const METRICS: [&str; 7] = [
-    "image_au_roc", "image_ap", "image_f1_max", "pixel_au_roc", "pixel_ap", "pixel_f1_max", "au_pro",
+    "image_au_roc",
+    "image_ap",
+    "image_f1_max",
+    "pixel_au_roc",
+    "pixel_ap",
+    "pixel_f1_max",
+    "au_pro",
 ];
 
 fn metrics_of<'a>(results: &'a Value, class: &str) -> &'a Value {
@@ -33,7 +39,7 @@ fn results_are_written_in_every_form() {
     }
     for metric in METRICS {
         let values = ["gear", "wood"].map(|class| metrics_of(&results, class)[metric].as_f64());
-        let mean = (values[0].unwrap() + values[1].unwrap()) / 2.0;
+        let mean = f64::midpoint(values[0].unwrap(), values[1].unwrap());
         let found = results["table"]["mean"][metric].as_f64().unwrap();
         assert!((found - mean).abs() < 1e-12, "{metric}: {found} and {mean}");
     }
@@ -41,13 +47,17 @@ fn results_are_written_in_every_form() {
     let m_ad = means.iter().sum::<f64>() / 7.0;
     assert!((results["table"]["mAD"].as_f64().unwrap() - m_ad).abs() < 1e-12);
     // 2 good and 6 defective pictures of each class.
-    assert_eq!((&results["n_pictures"], results["scores"].as_array().unwrap().len()), (&16.into(), 16));
+    assert_eq!(
+        (&results["n_pictures"], results["scores"].as_array().unwrap().len()),
+        (&16.into(), 16)
+    );
 
     let csv = work.read("results/results.csv");
     let rows: Vec<&str> = csv.lines().map(|line| line.split(',').next().unwrap()).collect();
     assert_eq!(rows, ["class", "gear", "wood", "mean"]);
     assert!(csv.lines().all(|line| line.matches(',').count() == 8), "{csv}");
-    let percent = format!("{:.1}", 100.0 * metrics_of(&results, "gear")["au_pro"].as_f64().unwrap());
+    let percent =
+        format!("{:.1}", 100.0 * metrics_of(&results, "gear")["au_pro"].as_f64().unwrap());
     for name in ["results.csv", "results.md", "results.tex"] {
         let text = work.read(&format!("results/{name}"));
         assert!(text.contains(&percent), "{name} has no AU-PRO {percent}: {text}");

@@ -18,7 +18,10 @@ fn a_sound_model_shows_its_card() {
     assert!(text.starts_with("ok: ") && text.contains("gear, wood"), "{text}");
     let json = work.ok("verify run/model.mmad --json").json();
     assert_eq!(json["ok"], true);
-    assert_eq!(json["card"], work.card("run/model.mmad"));
+    let card = work.card("run/model.mmad");
+    for part in ["config", "classes", "training", "format_version"] {
+        assert_eq!(json["card"][part], card[part]);
+    }
     assert_eq!(json["card"]["training"]["n_pictures"], 8);
 }
 

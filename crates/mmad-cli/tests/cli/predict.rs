@@ -28,10 +28,11 @@ fn files_and_folders_are_searched_in_order() {
     assert!(paths[1..].is_sorted() && paths[1].starts_with("pics/gear/test/"), "{paths:?}");
     assert_eq!(json["unreadable"].as_array().unwrap().len(), 0);
     for prediction in predictions {
-        let class = if prediction["path"].as_str().unwrap().contains("gear") { "gear" } else { "wood" };
+        let class =
+            if prediction["path"].as_str().unwrap().contains("gear") { "gear" } else { "wood" };
         assert_eq!(prediction["class"], class, "the class that looks most alike");
-        let [score, score01, threshold] = ["score", "score01", "threshold"]
-            .map(|name| prediction[name].as_f64().unwrap());
+        let [score, score01, threshold] =
+            ["score", "score01", "threshold"].map(|name| prediction[name].as_f64().unwrap());
         let expected = if score >= threshold { "defect" } else { "ok" };
         assert_eq!(prediction["verdict"], expected);
         assert_eq!(score01 >= 0.5, score >= threshold, "{prediction}");

@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 /// A model so small that a step takes milliseconds.
 pub(super) const TINY: &str = "--size 64 --set mmad.widths=[16,32,64] --set mmad.depths=[3,3,3,3] \
-    --set mmad.scans=[\"hilbert\"] --set mmad.directions=2 --set mmad.states=4";
+    --set mmad.scans=[\"hilbert\"] --set mmad.directions=2 --set mmad.states=4 \
+    --set train.batch=8";
 
 /// Exit codes of the program.
 pub(super) const ERROR: i32 = 1;

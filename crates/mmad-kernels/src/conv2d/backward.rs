@@ -35,13 +35,7 @@ pub struct ConvGrads<'a> {
 /// # Panics
 ///
 /// When a slice does not have the length of its shape.
-pub fn backward(
-    shape: ConvShape,
-    x: &[f32],
-    weight: &[f32],
-    grad_y: &[f32],
-    grads: ConvGrads<'_>,
-) {
+pub fn backward(shape: ConvShape, x: &[f32], weight: &[f32], grad_y: &[f32], grads: ConvGrads<'_>) {
     expect_len("conv2d backward", "x", x.len(), shape.input_len());
     expect_len("conv2d backward", "weight", weight.len(), shape.weight_len());
     expect_len("conv2d backward", "grad_y", grad_y.len(), shape.output_len());
@@ -157,7 +151,8 @@ fn backward_weight(shape: ConvShape, x: &[f32], grad_y: &[f32], grad_weight: &mu
         let mut runs = Vec::with_capacity(block_rows);
         for first in rows.clone().step_by(block_rows) {
             let block = first..(first + block_rows).min(rows.end);
-            let grad_y = &grad_y[first * out_width * outputs..][..block.len() * out_width * outputs];
+            let grad_y =
+                &grad_y[first * out_width * outputs..][..block.len() * out_width * outputs];
             for panel in 0..outputs.div_ceil(tile_width()) {
                 let right = RightPanel::new(grad_y, outputs, panel);
                 for (tap, partial) in partial.chunks_exact_mut(depth * outputs).enumerate() {

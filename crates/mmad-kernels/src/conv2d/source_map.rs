@@ -81,8 +81,7 @@ impl<'a> SourceMap<'a> {
                 let mut copy = scratch::take(shape.batch * shape.height * row_len);
                 for_each_chunk(&mut copy, (shape.height * row_len).max(1), |picture, copy| {
                     let x = &x[picture * shape.height * plain_len..];
-                    for (to, from) in
-                        copy.chunks_exact_mut(row_len).zip(x.chunks_exact(plain_len))
+                    for (to, from) in copy.chunks_exact_mut(row_len).zip(x.chunks_exact(plain_len))
                     {
                         to[..border].fill(0.0);
                         to[border..border + plain_len].copy_from_slice(from);
@@ -113,9 +112,7 @@ impl<'a> SourceMap<'a> {
         let row = row.checked_sub(shape.padding).filter(|&row| row < shape.height)?;
         let start = (picture * shape.height + row) * self.row_len;
         let first = match self.taps {
-            Taps::PerPosition => {
-                (tap_column * shape.dilation) as isize - shape.padding as isize
-            }
+            Taps::PerPosition => (tap_column * shape.dilation) as isize - shape.padding as isize,
             Taps::PerRow => 0,
         };
         Some(TapRow { row: &self.values()[start..start + self.row_len], first, tap })

@@ -4,9 +4,8 @@ use super::DepthwiseShape;
 
 /// `y = x * weight + bias`.
 pub fn forward(shape: DepthwiseShape, x: &[f64], weight: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
-    let mut y: Vec<f64> = (0..x.len())
-        .map(|i| bias.map_or(0.0, |bias| bias[i % shape.channels]))
-        .collect();
+    let mut y: Vec<f64> =
+        (0..x.len()).map(|i| bias.map_or(0.0, |bias| bias[i % shape.channels])).collect();
     for_each_product(shape, |yi, xi, wi| y[yi] += x[xi] * weight[wi]);
     y
 }
@@ -30,7 +29,8 @@ pub fn backward(shape: DepthwiseShape, x: &[f64], weight: &[f64], grad_y: &[f64]
 fn for_each_product(shape: DepthwiseShape, mut product: impl FnMut(usize, usize, usize)) {
     let DepthwiseShape { batch, height, width, channels, kernel } = shape;
     for pixel in 0..batch * height * width {
-        let (picture, row, column) = (pixel / width / height, pixel / width % height, pixel % width);
+        let (picture, row, column) =
+            (pixel / width / height, pixel / width % height, pixel % width);
         for tap in 0..kernel * kernel {
             let from_row = (row + tap / kernel).checked_sub(kernel / 2).filter(|&r| r < height);
             let from_column =

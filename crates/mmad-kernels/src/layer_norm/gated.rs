@@ -267,9 +267,8 @@ mod tests {
             let y = reference::norm_gate(shape, gate_shape, x, gate, weight, bias);
             weighted_sum(&grad_y, &y)
         };
-        let [grad_x, grad_gate, grad_weight, grad_bias] = reference::norm_gate_backward(
-            shape, gate_shape, &x, &gate, &weight, &bias, &grad_y,
-        );
+        let [grad_x, grad_gate, grad_weight, grad_bias] =
+            reference::norm_gate_backward(shape, gate_shape, &x, &gate, &weight, &bias, &grad_y);
         assert_gradient("x", &x, &grad_x, |x| loss(x, &gate, &weight, &bias));
         assert_gradient("gate", &gate, &grad_gate, |gate| loss(&x, gate, &weight, &bias));
         assert_gradient("weight", &weight, &grad_weight, |w| loss(&x, &gate, w, &bias));
@@ -279,6 +278,8 @@ mod tests {
     #[test]
     fn threads_do_not_change_a_bit() {
         let shape = LayerNormShape { rows: 5001, channels: 20, eps: 1e-5 };
-        assert_same_bits_on_any_threads(|| run(shape, GateShape { stride: 40, offset: 20 }).concat());
+        assert_same_bits_on_any_threads(|| {
+            run(shape, GateShape { stride: 40, offset: 20 }).concat()
+        });
     }
 }

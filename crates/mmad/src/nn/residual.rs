@@ -1,4 +1,4 @@
-//! The residual blocks of ResNets (He et al. 2016, "Deep Residual Learning").
+//! The residual blocks of a residual network (He et al. 2016, "Deep Residual Learning").
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -149,11 +149,7 @@ fn shortcut(scope: &Scope<'_>, n_in: usize, n_out: usize, stride: usize) -> Opti
     })
 }
 
-fn through_shortcut(
-    x: Tensor<4>,
-    shortcut: Option<&ConvNorm>,
-    is_training: bool,
-) -> Tensor<4> {
+fn through_shortcut(x: Tensor<4>, shortcut: Option<&ConvNorm>, is_training: bool) -> Tensor<4> {
     match shortcut {
         Some(shortcut) => shortcut.forward(x, is_training, Activation::None),
         None => x,

@@ -3,6 +3,9 @@
 //!
 //! Burn's extension macro wants one method per number of inputs; everything else is shared.
 
+// Burn's macro implements the traits for a public type, so they must be public themselves.
+#![allow(unreachable_pub)]
+
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -187,6 +190,8 @@ impl<B: HostBackend, const N: usize> Backward<B, N> for HostStep {
     }
 }
 
+// The type that has these methods is private, so they have no path.
+#[allow(clippy::redundant_closure_for_method_calls)]
 fn recorded<B: HostBackend, C: CheckpointStrategy, const N: usize>(
     op: Call,
     inputs: [FloatTensor<Autodiff<B, C>>; N],
@@ -207,7 +212,10 @@ pub(crate) fn runs_here<const D: usize>(x: &Tensor<D>) -> bool {
 }
 
 /// Shows the values of a tensor that records no gradients, row-major; not copied on the CPU.
-pub(crate) fn with_values<const D: usize, R>(tensor: Tensor<D>, see: impl FnOnce(&[f32]) -> R) -> R {
+pub(crate) fn with_values<const D: usize, R>(
+    tensor: Tensor<D>,
+    see: impl FnOnce(&[f32]) -> R,
+) -> R {
     match tensor.clone().into_dispatch().kind {
         DispatchTensorKind::Flex(BackendTensor::Float(tensor)) => {
             see(values(&tensor.to_contiguous()))

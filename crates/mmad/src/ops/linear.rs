@@ -44,8 +44,7 @@ impl HostOp for ConvOp {
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
         let mut y = vec![0.0; self.shape.output_len()];
-        let epilogue =
-            ConvEpilogue { bias: inputs.get(2).copied(), residual: None, relu: false };
+        let epilogue = ConvEpilogue { bias: inputs.get(2).copied(), residual: None, relu: false };
         conv2d::forward(self.shape, inputs[0], inputs[1], &epilogue, &mut y);
         y
     }

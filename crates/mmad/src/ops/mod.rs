@@ -127,9 +127,8 @@ pub fn depthwise_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>
     }
     let [batch, height, width, channels] = x.dims();
     let [_, _, kernel, _] = weight.dims();
-    let op = linear::DepthwiseOp {
-        shape: DepthwiseShape { batch, height, width, channels, kernel },
-    };
+    let op =
+        linear::DepthwiseOp { shape: DepthwiseShape { batch, height, width, channels, kernel } };
     match bias {
         Some(bias) => call(op, [x.into(), weight.into(), bias.into()]),
         None => call(op, [x.into(), weight.into()]),
@@ -212,9 +211,8 @@ pub fn batch_norm(
     };
     let y = call(op, [x.into(), weight.into(), bias.into()]);
     let found = statistics.get().expect("the forward pass has run");
-    let vector = |values: &[f32]| {
-        Tensor::from_data(TensorData::new(values.to_vec(), [channels]), &device)
-    };
+    let vector =
+        |values: &[f32]| Tensor::from_data(TensorData::new(values.to_vec(), [channels]), &device);
     (y, vector(&found.mean), vector(&found.variance))
 }
 
@@ -311,14 +309,8 @@ pub fn ss2d(
     let shape = Ss2dShape { batch, pixels, channels, directions, rank, states };
     let op = scan::Ss2dOp { shape, table: Arc::clone(table) };
     let ScanWeights { dt_weight, dt_bias, a_log, d_skip } = weights;
-    let inputs: [Input; 6] = [
-        u.into(),
-        projected.into(),
-        dt_weight.into(),
-        dt_bias.into(),
-        a_log.into(),
-        d_skip.into(),
-    ];
+    let inputs: [Input; 6] =
+        [u.into(), projected.into(), dt_weight.into(), dt_bias.into(), a_log.into(), d_skip.into()];
     call(op, inputs)
 }
 
@@ -357,14 +349,7 @@ pub fn selective_scan(inputs: SelectiveScan) -> Tensor<3> {
     let [_, groups, states, _] = inputs.b.dims();
     let shape = SelectiveScanShape { batch, channels, length, states, groups };
     let SelectiveScan { u, delta, a, b, c, d, delta_bias } = inputs;
-    let inputs: [Input; 7] = [
-        u.into(),
-        delta.into(),
-        a.into(),
-        b.into(),
-        c.into(),
-        d.into(),
-        delta_bias.into(),
-    ];
+    let inputs: [Input; 7] =
+        [u.into(), delta.into(), a.into(), b.into(), c.into(), d.into(), delta_bias.into()];
     call(scan::SelectiveScanOp { shape }, inputs)
 }

@@ -194,13 +194,7 @@ pub fn selective_scan(inputs: SelectiveScan) -> Tensor<3> {
 /// - `u`, `dt`: `[batch, length, channels]`; `a`: `[channels, states]`
 /// - `b`, `c`: `[batch, length, states]`
 /// - output: `[batch, length, channels]`
-fn scan_steps(
-    u: Tensor<3>,
-    dt: Tensor<3>,
-    a: Tensor<2>,
-    b: Tensor<3>,
-    c: Tensor<3>,
-) -> Tensor<3> {
+fn scan_steps(u: Tensor<3>, dt: Tensor<3>, a: Tensor<2>, b: Tensor<3>, c: Tensor<3>) -> Tensor<3> {
     let [batch, length, channels] = u.dims();
     let [_, states] = a.dims();
     let a = a.unsqueeze::<3>();

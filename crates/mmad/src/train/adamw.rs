@@ -87,15 +87,14 @@ impl AdamW {
         self.n_steps += 1;
         let update = Update::new(&self.config, self.n_steps, learning_rate, clip);
         for (param, moments) in params.trained().zip(&mut self.moments) {
-            let decays = param.shape().len() > 1 && !param.name().ends_with(".bias");
+            let decays = param.shape().len() > 1 && param.leaf_name() != "bias";
             param.update(gradients, |values, grad| {
                 let mut values = values.to_vec();
-                match grad {
-                    Some(grad) => update.apply(&mut values, grad, moments, decays),
-                    None => {
-                        let zeros = vec![0.0; values.len()];
-                        update.apply(&mut values, &zeros, moments, decays);
-                    }
+                if let Some(grad) = grad {
+                    update.apply(&mut values, grad, moments, decays);
+                } else {
+                    let zeros = vec![0.0; values.len()];
+                    update.apply(&mut values, &zeros, moments, decays);
                 }
                 values
             });
@@ -136,10 +135,7 @@ impl Update {
         const CHUNK: usize = 1 << 14;
         let keep = if decays { self.keep } else { 1.0 };
         let Self { beta1, beta2, eps, step_size, bias2_root, clip, .. } = *self;
-        let moments = moments
-            .first
-            .par_chunks_mut(CHUNK)
-            .zip(moments.second.par_chunks_mut(CHUNK));
+        let moments = moments.first.par_chunks_mut(CHUNK).zip(moments.second.par_chunks_mut(CHUNK));
         let chunks = values.par_chunks_mut(CHUNK).zip(grad.par_chunks(CHUNK)).zip(moments);
         chunks.for_each(|((values, grad), (first, second))| {
             for (((value, &grad), m), v) in values.iter_mut().zip(grad).zip(first).zip(second) {

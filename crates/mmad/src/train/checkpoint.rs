@@ -62,9 +62,11 @@ impl CheckpointError {
         Some(match self {
             Self::Weights(error) => return error.hint(),
             Self::Damaged { .. } => "start the run anew in an empty folder".to_owned(),
-            Self::OtherRun { .. } => "resume with the folder, data and settings that the run began \
+            Self::OtherRun { .. } => {
+                "resume with the folder, data and settings that the run began \
                  with, or start a new run in another folder"
-                .to_owned(),
+                    .to_owned()
+            }
         })
     }
 }

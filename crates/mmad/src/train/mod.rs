@@ -150,14 +150,13 @@ fn steps(
 ) -> Result<Trained, TrainError> {
     let config = &run.config.train;
     let saved = run.folder.map(checkpoint::path_in).filter(|path| run.resume && path.is_file());
-    let (mut progress, mut optimiser) = match saved {
-        Some(path) => checkpoint::restore(&path, run.run_sha256, method.params(), config.adamw)?,
-        None => {
-            let plan = plan(method, pictures, run.config)?;
-            let run_sha256 = run.run_sha256.to_owned();
-            let progress = Progress { step: 0, plan, seconds: 0.0, run_sha256 };
-            (progress, AdamW::new(config.adamw, method.params()))
-        }
+    let (mut progress, mut optimiser) = if let Some(path) = saved {
+        checkpoint::restore(&path, run.run_sha256, method.params(), config.adamw)?
+    } else {
+        let plan = plan(method, pictures, run.config)?;
+        let run_sha256 = run.run_sha256.to_owned();
+        let progress = Progress { step: 0, plan, seconds: 0.0, run_sha256 };
+        (progress, AdamW::new(config.adamw, method.params()))
     };
     let mut log = match run.folder {
         Some(folder) => Some(Log::open(&Log::path_in(folder), progress.step)?),
@@ -182,8 +181,10 @@ fn steps(
             let step = TrainStep::new(random::stream(run.config.seed, "step", progress.step));
             let learning_rate = plan.learning_rate(config, progress.step);
             let taken = take_step(method, seen, &step, &mut optimiser, learning_rate);
-            let (loss, grad_norm) = taken.map_err(|(loss, grad_norm)| {
-                TrainError::Diverged { step: progress.step + 1, loss, grad_norm }
+            let (loss, grad_norm) = taken.map_err(|(loss, grad_norm)| TrainError::Diverged {
+                step: progress.step + 1,
+                loss,
+                grad_norm,
             })?;
             progress.step += 1;
             progress.seconds = seconds_before + start.elapsed().as_secs_f64();

@@ -81,7 +81,7 @@ impl Pictures {
     pub fn start(&self, order: &[usize]) -> Result<Loader, DataError> {
         let wanted = order.iter().filter(|&&index| self.kept[index].is_none());
         let samples = wanted.map(|&index| self.samples[index].clone()).collect();
-        Loader::new(samples, self.preprocess.clone(), self.loader_options.clone())
+        Loader::new(samples, self.preprocess, self.loader_options.clone())
     }
 
     /// The observation of a batch; `loader` must have been started with these pictures in it.

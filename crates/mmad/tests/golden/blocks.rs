@@ -5,9 +5,9 @@ use mmad::methods::mmad::dmf::{ChannelAttention, ChannelAttentionUse, Dmf, DmfCo
 use mmad::methods::mmad::hmd::{Hmd, HmdConfig, PatchExpand};
 use mmad::methods::mmad::hss::{GatedFeedForward, HssBlock};
 use mmad::methods::mmad::mixer::{Mixer, MixerConfig};
-use mmad::mode::{KeepShare, Mode, TrainStep};
 use mmad::methods::mmad::router::Router;
 use mmad::methods::mmad::ss2d::{Ss2d, Ss2dConfig, VssBlock};
+use mmad::mode::{KeepShare, Mode, TrainStep};
 use mmad::nn::LayerNorm;
 use mmad::params::{Builder, InitRule, ParamSet, Scope};
 use mmad_kernels::orders::ScanOrder;
@@ -158,9 +158,7 @@ fn local_branch_of_the_mixer() {
         });
         golden.fill(&params);
         check_part(&golden, &params, true, [1e-5; 2], |x| {
-            convs.iter().fold(x, |x, conv| {
-                mmad::ops::instance_norm_silu(conv.forward(x), 1e-5)
-            })
+            convs.iter().fold(x, |x, conv| mmad::ops::instance_norm_silu(conv.forward(x), 1e-5))
         });
     }
 }
@@ -297,7 +295,8 @@ fn one_stage() {
         let n_blocks = golden.meta("blocks").parse().unwrap();
         let ((expand, blocks), params) = build(|scope| {
             let scope = scope.sub("layer");
-            let block = |index| HssBlock::new(&scope.sub("blocks").sub(index), &mixer_config(channels));
+            let block =
+                |index| HssBlock::new(&scope.sub("blocks").sub(index), &mixer_config(channels));
             let blocks: Vec<HssBlock> = (0..n_blocks).map(block).collect();
             (PatchExpand::new(&scope.sub("upsample"), channels), blocks)
         });
@@ -360,8 +359,7 @@ fn fuser_training() {
         let (dmf, params) = recipe_dmf(&golden, "fuser1.");
         params.track(true);
         let device = device();
-        let inputs =
-            [0, 1, 2].map(|i| golden.map(&format!("input.{i}"), &device).require_grad());
+        let inputs = [0, 1, 2].map(|i| golden.map(&format!("input.{i}"), &device).require_grad());
         let step = TrainStep::replay([]);
         let output = dmf.forward(&inputs, &Mode::Train(&step));
         golden.check_map("output", output.clone(), 1e-4);

@@ -131,7 +131,11 @@ impl Golden {
         });
         let error = error / largest.max(floor).max(f64::MIN_POSITIVE);
         report(&self.name, name, error, tolerance);
-        assert!(error <= tolerance, "{}: {name}: error {error:.2e} above {tolerance:.0e}", self.name);
+        assert!(
+            error <= tolerance,
+            "{}: {name}: error {error:.2e} above {tolerance:.0e}",
+            self.name
+        );
     }
 
     /// Compares a `[b, h, w, c]` map with the `[b, c, h, w]` tensor `name`.
@@ -146,9 +150,10 @@ impl Golden {
             assert_eq!(self.entry(&name).0, param.shape(), "{}: {name}", self.name);
             param.set_values(self.values(&name).to_vec());
         }
-        let extra = self.names().filter_map(|name| name.strip_prefix("weight.")).find(|name| {
-            !name.contains("scans.index_flat") && params.find(name).is_none()
-        });
+        let extra = self
+            .names()
+            .filter_map(|name| name.strip_prefix("weight."))
+            .find(|name| !name.contains("scans.index_flat") && params.find(name).is_none());
         assert_eq!(extra, None, "{}: a weight that our model does not have", self.name);
     }
 
@@ -156,13 +161,7 @@ impl Golden {
     ///
     /// Gradients below a millionth of the largest in the file are compared on its scale, and a
     /// parameter that the file has no gradient for must have none, or zero, with us.
-    pub fn check_grads(
-        &self,
-        prefix: &str,
-        params: &ParamSet,
-        grads: &Gradients,
-        tolerance: f64,
-    ) {
+    pub fn check_grads(&self, prefix: &str, params: &ParamSet, grads: &Gradients, tolerance: f64) {
         let largest = self
             .names()
             .filter(|name| name.starts_with(prefix))

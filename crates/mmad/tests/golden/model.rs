@@ -175,7 +175,7 @@ fn anomaly_map() {
                 })
                 .collect();
             let raw = raw_map(&levels, height, width);
-            let smooth = blur(&raw, width, SIGMA_PX);
+            let smooth = blur(raw.clone(), height, width, SIGMA_PX);
             found.2.push(smooth.iter().copied().fold(f64::MIN, f64::max) as f32);
             found.0.extend(raw.iter().map(|&value| value as f32));
             found.1.extend(smooth.iter().map(|&value| value as f32));
@@ -216,7 +216,7 @@ fn whole_model() {
             .map(|(dims, seen, rebuilt)| Level { seen, rebuilt, height: dims[1], width: dims[2] })
             .collect();
         let raw = raw_map(&levels, 256, 256);
-        let smooth = blur(&raw, 256, SIGMA_PX);
+        let smooth = blur(raw.clone(), 256, 256, SIGMA_PX);
         let score = smooth.iter().copied().fold(f64::MIN, f64::max) as f32;
         let narrow = |map: Vec<f64>| map.into_iter().map(|value| value as f32).collect::<Vec<_>>();
         golden.check("raw", &narrow(raw), 1e-4);

@@ -22,10 +22,12 @@ use burn::tensor::{Tensor, activation};
 use mmad_kernels::orders::ScanOrder;
 use serde::{Deserialize, Serialize};
 
-use crate::mode::Mode;
 use super::ss2d::{Ss2dConfig, VssBlock};
+use crate::mode::Mode;
+use crate::nn::{
+    Activation, Bottleneck, BottleneckConfig, Conv2d, ConvConfig, ConvNorm, LayerNorm,
+};
 use crate::ops;
-use crate::nn::{Activation, Bottleneck, BottleneckConfig, Conv2d, ConvConfig, ConvNorm, LayerNorm};
 use crate::params::Scope;
 
 /// What is done with the gate of the channel attention.

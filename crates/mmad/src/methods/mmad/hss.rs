@@ -9,8 +9,8 @@
 use burn::tensor::Tensor;
 
 use super::mixer::{Mixer, MixerConfig};
-use crate::mode::Mode;
 use super::router::Linear1x1;
+use crate::mode::Mode;
 use crate::nn::{DepthwiseConv2d, LayerNorm};
 use crate::ops;
 use crate::params::Scope;

@@ -17,9 +17,9 @@
 use burn::tensor::Tensor;
 use mmad_kernels::orders::ScanOrder;
 
-use crate::mode::Mode;
 use super::router::{Linear1x1, Router};
 use super::ss2d::{Ss2dConfig, VssBlock};
+use crate::mode::Mode;
 use crate::nn::{DepthwiseConv2d, Linear};
 use crate::ops;
 use crate::params::Scope;
@@ -78,7 +78,9 @@ impl Mixer {
             VssBlock::new(&scope, ss2d, config.drop_path)
         };
         let groups = (0..config.groups)
-            .map(|group| config.orders.iter().enumerate().map(|order| block(group, order)).collect())
+            .map(|group| {
+                config.orders.iter().enumerate().map(|order| block(group, order)).collect()
+            })
             .collect();
         let merge = Linear1x1::new(&scope.sub("ssm_pro"), channels, channels, true);
         Self { router, project_v, local, project_out, groups, merge }
@@ -100,9 +102,10 @@ impl Mixer {
         });
         let o = self.merge.forward(Tensor::cat(scanned.collect(), 3));
 
-        let local = self.local.iter().fold(o.clone(), |x, conv| {
-            ops::instance_norm_silu(conv.forward(x), 1e-5)
-        });
+        let local = self
+            .local
+            .iter()
+            .fold(o.clone(), |x, conv| ops::instance_norm_silu(conv.forward(x), 1e-5));
         self.project_out.forward(ops::gelu(local) * routing.channel_gate + o)
     }
 }

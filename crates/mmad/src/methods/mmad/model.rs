@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::dmf::{ChannelAttentionUse, Dmf, DmfConfig};
 use super::hmd::{Hmd, HmdConfig};
-use crate::mode::{Mode, TrainStep};
 use crate::encoder::{Arch, Resnet};
+use crate::mode::{Mode, TrainStep};
 use crate::ops;
-use crate::projection::{mean_and_scale, principal_directions};
 use crate::params::{Builder, Init, InitRule, ParamSet, Scope, Weight};
+use crate::projection::{mean_and_scale, principal_directions};
 
 /// What a run file says about MMAD; the defaults are the paper's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -354,11 +354,7 @@ pub fn reconstruction_loss(seen: &[Tensor<4>], rebuilt: Vec<Tensor<4>>) -> Tenso
 }
 
 /// Frozen projections, where the encoder is wider than asked for.
-fn projections(
-    root: &Scope<'_>,
-    encoder: Arch,
-    widths: [usize; 3],
-) -> Option<[Weight<2>; 3]> {
+fn projections(root: &Scope<'_>, encoder: Arch, widths: [usize; 3]) -> Option<[Weight<2>; 3]> {
     let channels = encoder.channels();
     (channels != widths).then(|| {
         [0, 1, 2].map(|level| {
