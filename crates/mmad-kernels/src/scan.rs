@@ -31,7 +31,6 @@ mod forward;
 mod isa;
 mod lanes;
 mod portable;
-mod prefetch;
 mod recurrence;
 pub mod reference;
 mod selective;

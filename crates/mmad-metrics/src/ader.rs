@@ -1,13 +1,14 @@
 //! The pixel metrics as many published tables compute them, on coarse grids.
 //!
-//! Source: facts about the evaluation of ADer (`util/metric.py`) with adeval, which the results of
+//! Source: facts about the evaluation of `ADer` (`util/metric.py`) with adeval, which the results of
 //! MMAD were made with. Differences to the exact metrics:
 //!
 //! - AU-ROC, AP and AU-PRO come from a histogram of the class with 50 equal bins between its
 //!   lowest and its highest score. The curve has one point per edge; the area below it is a sum of
 //!   trapezoids, also for AP, and the precision where nothing is found is 1.
 //! - Scores equal to the highest one lie above the last edge. The GPU version counts them in the
-//!   last bin as well, so twice ([`TopScore`]).
+//!   last bin as well, so twice ([`TopScore`]). The CPU version has its edges in f32, and where they
+//!   are rounded up, the highest score stays in the last bin.
 //! - F1-max and IoU-max try the thresholds 0, 0.05, .. 1 on scores brought to `0..=1` per class,
 //!   with `>` and a small constant in every denominator.
 //! - A picture is anomalous when its mask is not empty, whatever the data set says.
@@ -66,10 +67,23 @@ struct Bin {
     found_regions: f64,
 }
 
+impl Bin {
+    fn add(&mut self, region_area: Option<usize>) {
+        match region_area {
+            Some(area) => {
+                self.positives += 1;
+                self.found_regions += 1.0 / area as f64;
+            }
+            None => self.negatives += 1,
+        }
+    }
+}
+
 /// The histograms of a class.
 struct Grids {
     lowest: f32,
     highest: f32,
+    top: TopScore,
     /// The bins from the lowest up; the last one holds what lies above the last edge.
     bins: [Bin; N_BINS + 1],
     /// Element `k` counts the positives that are above exactly `k` of the F1 thresholds.
@@ -95,6 +109,7 @@ impl Grids {
         let mut grids = Self {
             lowest: scores().copied().fold(f32::INFINITY, f32::min),
             highest: scores().copied().fold(f32::NEG_INFINITY, f32::max),
+            top,
             bins: [Bin::default(); N_BINS + 1],
             positives_above: [0; N_THRESHOLDS + 1],
             negatives_above: [0; N_THRESHOLDS + 1],
@@ -111,13 +126,13 @@ impl Grids {
             grids.n_regions += areas.len() as u64;
             for (&score, label) in image.map.iter().zip(labels) {
                 let region_area = label.checked_sub(1).map(|region| areas[region]);
-                grids.add(score, region_area, top);
+                grids.add(score, region_area);
             }
         }
         grids
     }
 
-    fn add(&mut self, score: f32, region_area: Option<usize>, top: TopScore) {
+    fn add(&mut self, score: f32, region_area: Option<usize>) {
         let position = self.position(score);
         let (above, total) = if region_area.is_some() {
             (&mut self.positives_above, &mut self.positives)
@@ -127,23 +142,29 @@ impl Grids {
         above[n_thresholds_below(position)] += 1;
         *total += 1;
 
-        let mut add_to = |bin: usize| {
-            let bin = &mut self.bins[bin];
-            match region_area {
-                Some(area) => {
-                    bin.positives += 1;
-                    bin.found_regions += 1.0 / area as f64;
-                }
-                None => bin.negatives += 1,
-            }
+        let bin = match self.top {
+            TopScore::Once => self.bin_between_edges(score, position),
+            TopScore::Twice => ((position * N_BINS as f64) as usize).min(N_BINS - 1),
         };
-        let is_top = score >= self.highest;
-        if is_top {
-            add_to(N_BINS);
+        self.bins[bin].add(region_area);
+        if self.top == TopScore::Twice && score >= self.highest {
+            self.bins[N_BINS].add(region_area);
         }
-        if !is_top || top == TopScore::Twice {
-            add_to(((position * N_BINS as f64) as usize).min(N_BINS - 1));
+    }
+
+    /// The bin whose lower edge is the highest that is not above the score.
+    fn bin_between_edges(&self, score: f32, position: f64) -> usize {
+        let width = (self.highest - self.lowest) / N_BINS as f32;
+        let edge = |bin: usize| self.lowest + width * bin as f32;
+        // The position is off by less than a bin, so one or two steps correct it.
+        let mut bin = ((position * N_BINS as f64) as usize).min(N_BINS);
+        while bin < N_BINS && edge(bin + 1) <= score {
+            bin += 1;
         }
+        while bin > 0 && edge(bin) > score {
+            bin -= 1;
+        }
+        bin
     }
 
     /// The score brought to `0.0..=1.0`; 0 for all when the maps are constant.

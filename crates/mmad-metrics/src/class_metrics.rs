@@ -50,7 +50,8 @@ impl ScoredImage<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
-    /// Every threshold counts; the values of scikit-learn and of MVTec's evaluation.
+    /// Every threshold counts; the values of scikit-learn and of the evaluation that comes with
+    /// `MVTec` AD.
     #[default]
     Exact,
     /// Pixel metrics from 50 bins and 21 thresholds, see the notes in `ader.rs`. For tables that are to be

@@ -1,7 +1,8 @@
 //! Connected components of a mask: which defective pixels form one region.
 //!
 //! Definition: two defective pixels belong together when they touch at a side or at a corner
-//! (8-connectivity), as in MVTec's evaluation, where regions are found with a full 3x3 structure.
+//! (8-connectivity), as in the evaluation that comes with `MVTec` AD, where regions are found with
+//! a full 3x3 structure.
 //!
 //! The mask is read once as horizontal runs of defective pixels; a run joins every run of the row
 //! above that it touches (union-find). Time grows with the mask, memory with the number of runs.

@@ -36,7 +36,7 @@ pub(crate) struct Placement {
 }
 
 /// Scores that are worked on together.
-const BLOCK: usize = 256;
+const BLOCK: usize = 128;
 /// Positives that are compared without a branch.
 const WINDOW: usize = 4;
 /// Upper limit of the number of parts: 1024 entries of 8 bytes stay in the first-level cache.

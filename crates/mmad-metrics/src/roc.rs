@@ -1,7 +1,7 @@
 //! Area under the ROC curve (AU-ROC).
 //!
 //! Definition: the probability that a random positive scores above a random negative, a tie
-//! counting one half (J. A. Hanley and B. J. McNeil, "The meaning and use of the area under a
+//! counting one half (J. A. Hanley and B. J. `McNeil`, "The meaning and use of the area under a
 //! receiver operating characteristic (ROC) curve", Radiology 143, 1982).
 //! The same value as `roc_auc_score` of scikit-learn with two classes.
 

@@ -218,10 +218,9 @@ fn binned_protocols_match_the_original_tool() {
             if !binned.is_object() {
                 continue;
             }
-            // The CPU version of the tool takes bins in f32, which moves scores across edges here.
-            let in_f32 =
-                protocol == Protocol::Ader && ["denormal", "logit_scores"].contains(&&*name);
-            let tolerance = if in_f32 { 2e-3 } else { 1e-7 };
+            // The tool loses some bits of subnormal scores here.
+            let subnormal = protocol == Protocol::Ader && name == "denormal";
+            let tolerance = if subnormal { 2e-3 } else { 1e-7 };
             let label = format!("{name} {protocol:?}");
             assert_value(&label, &metrics.pixel_au_roc, &binned["p_auroc"], tolerance);
             assert_value(&label, &metrics.pixel_ap, &binned["p_aupr"], tolerance);

@@ -1,5 +1,6 @@
 //! `mmad predict`: verdict, score, regions and heat map for pictures.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -114,8 +115,9 @@ pub(crate) fn run(args: &PredictArgs, output: &mut Output) -> Result<Status, Fai
     }
     let mut predictions = Vec::new();
     let mut unreadable = Vec::new();
+    let mut names = BTreeSet::new();
     for file in files {
-        match predict(&detector, &file, args) {
+        match predict(&detector, &file, args, &mut names) {
             Ok(prediction) => {
                 show(&prediction, args.csv, output)?;
                 predictions.push(prediction);
@@ -155,7 +157,12 @@ enum Skip {
     Fatal(Failure),
 }
 
-fn predict(detector: &Detector, path: &Path, args: &PredictArgs) -> Result<Prediction, Skip> {
+fn predict(
+    detector: &Detector,
+    path: &Path,
+    args: &PredictArgs,
+    names: &mut BTreeSet<String>,
+) -> Result<Prediction, Skip> {
     let start = Instant::now();
     let options = DecodeOptions { bit_range: args.bit_range, ..DecodeOptions::default() };
     let picture = decode_file(path, &options).map_err(|e| Skip::Unreadable(e.to_string()))?;
@@ -184,7 +191,8 @@ fn predict(detector: &Detector, path: &Path, args: &PredictArgs) -> Result<Predi
         ms: 1000.0 * start.elapsed().as_secs_f64(),
     };
     if let Some(folder) = &args.out {
-        write_pictures(folder, path, &picture, &map, scale).map_err(Skip::Fatal)?;
+        let place = folder.join(output_name(path, names));
+        write_pictures(&place, &picture, &map, scale).map_err(Skip::Fatal)?;
     }
     Ok(prediction)
 }
@@ -263,9 +271,9 @@ fn show(prediction: &Prediction, csv: bool, output: &mut Output) -> Result<(), F
     Ok(())
 }
 
+/// Writes what `--out` promises to files whose names begin with `place`.
 fn write_pictures(
-    folder: &Path,
-    path: &Path,
+    place: &Path,
     picture: &Picture,
     map: &[f32],
     scale: Option<ScoreScale>,
@@ -278,10 +286,10 @@ fn write_pictures(
     let rgb = RgbRaster::new(width, height, picture.rgb.clone())?;
     let over = overlay(&rgb, &map01, 0.65, Colormap::Inferno)?;
     let over = contour(&over, &map01, 0.5, [0, 255, 255])?;
-    let name = output_name(path);
     let write = |suffix: &str, bytes: &[u8]| {
-        let path = folder.join(format!("{name}{suffix}"));
-        mmad_weights::write_whole(&path, |out| out.write_all(bytes))
+        let mut path = place.as_os_str().to_owned();
+        path.push(suffix);
+        mmad_weights::write_whole(Path::new(&path), |out| out.write_all(bytes))
     };
     write("_overlay.jpg", &encode_jpeg(&over, 90)?)?;
     write("_map.png", &encode_png(width, height, Pixels::Grey16(&map01.levels16()))?)?;
@@ -289,8 +297,9 @@ fn write_pictures(
     Ok(())
 }
 
-/// A file name that keeps pictures of one name in different folders apart.
-fn output_name(path: &Path) -> String {
+/// A file name that keeps pictures of one name in different folders apart; one that is in `taken`
+/// gets a number. The name is added to `taken`.
+fn output_name(path: &Path, taken: &mut BTreeSet<String>) -> String {
     let mut parts: Vec<String> = path
         .with_extension("")
         .components()
@@ -302,7 +311,14 @@ fn output_name(path: &Path) -> String {
         })
         .collect();
     parts.reverse();
-    parts.join("_")
+    let plain = parts.join("_");
+    let mut name = plain.clone();
+    let mut number = 1;
+    while !taken.insert(name.clone()) {
+        number += 1;
+        name = format!("{plain}_{number}");
+    }
+    name
 }
 
 /// A `[height, width]` map of `f32` as a NumPy file, version 1.0.
@@ -387,7 +403,11 @@ mod tests {
 
     #[test]
     fn pictures_of_one_name_stay_apart() {
-        assert_eq!(output_name(Path::new("/a/b/c/001.png")), "b_c_001");
-        assert_eq!(output_name(Path::new("001.png")), "001");
+        let mut taken = BTreeSet::new();
+        let mut name = |path| output_name(Path::new(path), &mut taken);
+        assert_eq!(name("/a/b/c/001.png"), "b_c_001");
+        assert_eq!(name("001.png"), "001");
+        assert_eq!(name("001.jpg"), "001_2");
+        assert_eq!(name("/z/b/c/001.png"), "b_c_001_2");
     }
 }

@@ -93,7 +93,7 @@ fn serve_once(body: &'static [u8]) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let (send, received) = mpsc::channel();
-    std::thread::spawn(move || {
+    let serve = move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
         let first = lines.next().unwrap().unwrap();
@@ -102,7 +102,8 @@ fn serve_once(body: &'static [u8]) -> (String, mpsc::Receiver<String>) {
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(body).unwrap();
         send.send(first).unwrap();
-    });
+    };
+    std::thread::Builder::new().name("server".to_owned()).spawn(serve).unwrap();
     (address, received)
 }
 

@@ -166,6 +166,12 @@ fn pictures_of_one_name_do_not_overwrite_each_other() {
     let work = Work::with_model();
     work.ok("predict run/model.mmad pics/gear/test -o maps -q");
     assert_eq!(names_in(&work.path("maps")).len(), 3 * 8);
+    let picture = std::fs::read(work.path("pics/gear/test/good/000.png")).unwrap();
+    for name in ["line1/a/b/1.png", "line2/a/b/1.png", "line2/a/b/1.jpg"] {
+        work.write(name, &picture);
+    }
+    work.ok("predict run/model.mmad line1 line2 -o lines -q");
+    assert_eq!(names_in(&work.path("lines")).len(), 3 * 3);
 }
 
 #[test]

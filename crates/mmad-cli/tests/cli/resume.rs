@@ -11,7 +11,7 @@ use super::program::{TINY, Work, log_lines, names_in};
 
 /// 8 pictures, one held out; 3 steps per epoch.
 const RUN: &str = "--class gear --set train.batch=2 --set train.checkpoint_s=0";
-const N_STEPS: usize = 30;
+const N_STEPS: usize = 24;
 
 fn start(work: &Work, line: &str) -> Child {
     let mut command = work.command(line);
@@ -42,7 +42,7 @@ fn a_run_that_was_killed_again_and_again_ends_with_the_same_bits() {
     let line = format!("{TINY} {RUN} --epochs {epochs} -q");
     work.ok(&format!("train pics -o whole {line}"));
 
-    for n in [1, 2, 7, 12, 13, 20] {
+    for n in [1, 2, 7, 12, 13] {
         let resume = if n == 1 { "" } else { "--resume" };
         let mut run = start(&work, &format!("train pics -o killed {line} {resume}"));
         wait_for_steps(&work, &mut run, "killed/log.jsonl", n);
@@ -66,17 +66,12 @@ fn a_run_that_was_killed_again_and_again_ends_with_the_same_bits() {
     assert_eq!(card("killed/model.mmad"), card("whole/model.mmad"));
 }
 
+/// A run that is killed while it saves leaves half a checkpoint, as large as a model or larger.
 #[test]
-fn a_killed_run_leaves_no_litter() {
+fn the_next_start_removes_half_a_checkpoint() {
     let work = Work::with_pictures();
-    let line = format!("train pics -o run {TINY} {RUN} --epochs 5 -q");
-    for n in [1, 3, 5, 7] {
-        let resume = if n == 1 { "" } else { "--resume" };
-        let mut run = start(&work, &format!("{line} {resume}"));
-        wait_for_steps(&work, &mut run, "run/log.jsonl", n);
-        run.kill().unwrap();
-        run.wait().unwrap();
-    }
+    work.ok(&format!("train pics -o run {TINY} {RUN} --epochs 1 -q"));
+    work.write("run/.incomplete-f3xY1z", b"half a checkpoint");
     work.ok("train pics -o run --resume -q");
     assert_eq!(
         names_in(&work.path("run")),

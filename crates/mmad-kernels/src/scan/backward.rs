@@ -59,10 +59,6 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
         let mut history = vec![zero; recurrence::history_len::<S>()];
         let mut g = [zero; CHUNK];
         for (index, places) in sequence.order.chunks(CHUNK).enumerate().rev() {
-            if let Some(next) = index.checked_sub(1) {
-                let next = &sequence.order[next * CHUNK..index * CHUNK];
-                sequence.prefetch(next, &[grad_y, grad_u]);
-            }
             gathered.rows(&sequence.rows, places);
             of_rows.clear();
             let starts = &starts[index * weights.decay.len()..];
@@ -123,12 +119,11 @@ fn note_starts<S: Lanes>(
     weights: &Weights<S>,
     gathered: &mut Gathered<S>,
 ) -> Vec<S::F> {
-    let mut chunks = sequence.order.chunks(CHUNK).peekable();
-    let mut starts = Vec::with_capacity(chunks.len() * weights.decay.len());
+    let n_chunks = sequence.order.len().div_ceil(CHUNK);
+    let mut starts = Vec::with_capacity(n_chunks * weights.decay.len());
     let mut h = vec![simd.splat(0.0); weights.decay.len()];
     starts.extend_from_slice(&h);
-    while let (Some(places), Some(next)) = (chunks.next(), chunks.peek()) {
-        sequence.prefetch(next, &[]);
+    for places in sequence.order.chunks(CHUNK).take(n_chunks.saturating_sub(1)) {
         gathered.rows(&sequence.rows, places);
         for block in 0..weights.blocks() {
             gathered.channels::<false>(simd, sequence, weights, places, block);

@@ -22,10 +22,8 @@ impl<S: Lanes> NullaryFnOnce for Forward<'_, S> {
         let Self { simd, sequence, weights, y } = self;
         let mut gathered = Gathered::new(simd, &sequence, weights);
         let mut h = vec![simd.splat(0.0); weights.decay.len()];
-        let mut chunks = sequence.order.chunks(CHUNK).skip(1);
         let mut chunk_y = [simd.splat(0.0); CHUNK];
         for places in sequence.order.chunks(CHUNK) {
-            sequence.prefetch(chunks.next().unwrap_or_default(), &[y]);
             gathered.rows(&sequence.rows, places);
             for block in 0..weights.blocks() {
                 gathered.channels::<false>(simd, &sequence, weights, places, block);

@@ -39,9 +39,10 @@ pub(super) fn forward<S: Lanes>(
     h: &mut [S::F],
     y: &mut [S::F],
 ) {
-    match decay.len().min(S::GROUP) {
-        4 => forward_in_groups::<S, 4>(simd, decay, chunk, h, y),
-        _ => forward_in_groups::<S, 8>(simd, decay, chunk, h, y),
+    if S::GROUP == 8 && decay.len() >= 8 {
+        forward_in_groups::<S, 8>(simd, decay, chunk, h, y);
+    } else {
+        forward_in_groups::<S, 4>(simd, decay, chunk, h, y);
     }
 }
 
@@ -79,9 +80,10 @@ fn forward_in_groups<S: Lanes, const G: usize>(
 /// Moves `h` over the chunk, and nothing else.
 #[inline(always)]
 pub(super) fn advance<S: Lanes>(simd: S, decay: &[S::F], chunk: &Chunk<'_, S>, h: &mut [S::F]) {
-    match decay.len().min(S::GROUP) {
-        4 => advance_in_groups::<S, 4>(simd, decay, chunk, h),
-        _ => advance_in_groups::<S, 8>(simd, decay, chunk, h),
+    if S::GROUP == 8 && decay.len() >= 8 {
+        advance_in_groups::<S, 8>(simd, decay, chunk, h);
+    } else {
+        advance_in_groups::<S, 4>(simd, decay, chunk, h);
     }
 }
 
@@ -155,9 +157,10 @@ pub(super) fn backward<S: Lanes>(
     grads: &mut ChunkGrads<'_, S>,
     history: &mut [S::F],
 ) {
-    match decay.len().min(S::GROUP) {
-        4 => backward_in_groups::<S, 4>(simd, decay, chunk, start, grad_y, grad_h, grads, history),
-        _ => backward_in_groups::<S, 8>(simd, decay, chunk, start, grad_y, grad_h, grads, history),
+    if S::GROUP == 8 && decay.len() >= 8 {
+        backward_in_groups::<S, 8>(simd, decay, chunk, start, grad_y, grad_h, grads, history);
+    } else {
+        backward_in_groups::<S, 4>(simd, decay, chunk, start, grad_y, grad_h, grads, history);
     }
 }
 

@@ -7,7 +7,6 @@ use std::ops::Range;
 
 use super::exponential::{exp, softplus_and_slope};
 use super::lanes::{Lanes, MAX_LANES};
-use super::prefetch::prefetch;
 use super::recurrence::{CHUNK, Chunk};
 
 /// The data of one sequence, channels last. Step `t` reads place `order[t]` of every array.
@@ -21,23 +20,6 @@ pub(super) struct Sequence<'a> {
     pub rows: Rows<'a>,
     /// Where the step sizes come from.
     pub step_size: StepSize<'a>,
-}
-
-impl Sequence<'_> {
-    /// Asks for what a chunk will read, and for the same places of `others`, `[places, channels]`.
-    #[inline(always)]
-    pub(super) fn prefetch(&self, places: &[u32], others: &[&[f32]]) {
-        let Rows { data, stride, offset, rank, states } = self.rows;
-        let channels = self.u.len() / self.order.len().max(1);
-        for &place in places {
-            let place = place as usize;
-            prefetch(&data[place * stride + offset..][..rank + 2 * states]);
-            prefetch(&self.u[place * channels..][..channels]);
-            for other in others {
-                prefetch(&other[place * channels..][..channels]);
-            }
-        }
-    }
 }
 
 /// `dt_r | B | C` of every place: `rank + 2·states` numbers, `stride` apart, from `offset` on.
