@@ -166,7 +166,7 @@ vectorized! {
 /// Rows per task of a pass over rows of `channels` values, after a check that rows are whole.
 fn rows_per_task(op: &str, channels: usize, len: usize) -> usize {
     assert!(
-        if channels == 0 { len == 0 } else { len % channels == 0 },
+        len.is_multiple_of(channels),
         "{op}: {len} values are not whole rows of {channels} channels"
     );
     (ELEMENTWISE / channels.max(1)).max(1)

@@ -3,7 +3,7 @@
 pub mod reference;
 
 use crate::activation::Activation;
-use crate::column_norm::{Affine, Groups, Saved, apply, inverse_deviations, moments};
+use crate::column_norm::{self, Affine, GroupedRows, Saved, apply, inverse_deviations, moments};
 use crate::partition::expect_len;
 
 /// Sizes of a batch norm.
@@ -20,8 +20,8 @@ pub struct BatchNormShape {
 }
 
 impl BatchNormShape {
-    fn groups(self) -> Groups {
-        Groups { groups: 1, rows: self.rows, channels: self.channels }
+    fn groups(self) -> GroupedRows {
+        GroupedRows { groups: 1, rows: self.rows, channels: self.channels }
     }
 
     #[track_caller]
@@ -104,16 +104,17 @@ pub fn backward(
     expect_len(op, "mean", statistics.mean.len(), shape.channels);
     expect_len(op, "variance", statistics.variance.len(), shape.channels);
     expect_len(op, "grad_y", grad_y.len(), x.len());
-    expect_len(op, "grads.x", grads.x.len(), x.len());
-    expect_len(op, "grads.weight", grads.weight.len(), shape.channels);
-    expect_len(op, "grads.bias", grads.bias.len(), shape.channels);
+    let BatchNormGrads { x: grad_x, weight: grad_weight, bias: grad_bias } = grads;
+    expect_len(op, "grads.x", grad_x.len(), x.len());
+    expect_len(op, "grads.weight", grad_weight.len(), shape.channels);
+    expect_len(op, "grads.bias", grad_bias.len(), shape.channels);
     let inverse_deviation = inverse_deviations(&statistics.variance, shape.eps);
     let saved =
         Saved { x, mean: &statistics.mean, inverse_deviation: &inverse_deviation, weight, bias };
-    let [grad_bias, grad_weight] =
-        crate::column_norm::backward(shape.groups(), shape.activation, saved, grad_y, grads.x);
-    grads.weight.copy_from_slice(&grad_weight);
-    grads.bias.copy_from_slice(&grad_bias);
+    let [sum, sum_x] =
+        column_norm::backward(shape.groups(), shape.activation, saved, grad_y, grad_x);
+    grad_weight.copy_from_slice(&sum_x);
+    grad_bias.copy_from_slice(&sum);
 }
 
 /// `y = activation(x * scale + shift)`: batch norm with fixed statistics, where it cannot be folded
@@ -141,7 +142,7 @@ pub fn scale_shift_activate(
     expect_len(op, "x", x.len(), rows * channels);
     expect_len(op, "y", y.len(), x.len());
     let affine = Affine { centre: &vec![0.0; channels], scale, shift };
-    apply(Groups { groups: 1, rows, channels }, activation, x, affine, y);
+    apply(GroupedRows { groups: 1, rows, channels }, activation, x, affine, y);
 }
 
 /// A trained batch norm, `[channels]` each.

@@ -7,7 +7,7 @@ use crate::simd::vectorized;
 
 /// Blurs a map with a Gaussian of standard deviation `sigma` pixels, cut off at `radius` pixels and
 /// normalised. Behind the border the map is mirrored, border pixel included (`d c b a | a b c d | d
-/// c b a`): SciPy's `gaussian_filter` with `mode="reflect"`.
+/// c b a`), like `scipy.ndimage.gaussian_filter` with `mode="reflect"`.
 ///
 /// # Shapes
 ///

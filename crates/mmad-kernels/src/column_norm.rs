@@ -14,13 +14,13 @@ const MIN_PART_ROWS: usize = 64;
 /// `groups` times `rows` rows of `channels` values: for instance norm a group is a picture, for
 /// batch norm the whole batch.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Groups {
+pub(crate) struct GroupedRows {
     pub(crate) groups: usize,
     pub(crate) rows: usize,
     pub(crate) channels: usize,
 }
 
-impl Groups {
+impl GroupedRows {
     pub(crate) fn len(self) -> usize {
         self.groups * self.rows * self.channels
     }
@@ -41,10 +41,10 @@ pub(crate) struct Moments {
 /// Mean and variance of every channel of every group. Each part of the rows is centred on its own
 /// mean, and the parts are joined in `f64`, so a large mean costs no digits.
 ///
-/// Source of the joining: Chan, Golub and LeVeque 1979, "Updating formulae and a pairwise
+/// Source of the joining: Chan, Golub and `LeVeque` 1979, "Updating formulae and a pairwise
 /// algorithm for computing sample variances".
-pub(crate) fn moments(shape: Groups, x: &[f32]) -> Moments {
-    let Groups { groups, rows, channels } = shape;
+pub(crate) fn moments(shape: GroupedRows, x: &[f32]) -> Moments {
+    let GroupedRows { groups, rows, channels } = shape;
     let parts = shape.parts();
     let mut partial = scratch::take(groups * parts.count() * 2 * channels);
     for_each_chunk(&mut partial, (2 * channels).max(1), |task, partial| {
@@ -117,13 +117,13 @@ pub(crate) struct Affine<'a> {
 
 /// `y = activation((x - centre) * scale + shift)`.
 pub(crate) fn apply(
-    shape: Groups,
+    shape: GroupedRows,
     activation: Activation,
     x: &[f32],
     affine: Affine<'_>,
     y: &mut [f32],
 ) {
-    let Groups { rows, channels, .. } = shape;
+    let GroupedRows { rows, channels, .. } = shape;
     for_each_group_block(shape, y, |group, first_row, y| {
         let x = &x[(group * rows + first_row) * channels..][..y.len()];
         let affine = Affine {
@@ -153,11 +153,11 @@ vectorized! {
 
 /// Calls `task(group, first row, rows of out)` for blocks of rows that do not cross groups.
 fn for_each_group_block(
-    shape: Groups,
+    shape: GroupedRows,
     out: &mut [f32],
     task: impl Fn(usize, usize, &mut [f32]) + Sync,
 ) {
-    let Groups { rows, channels, .. } = shape;
+    let GroupedRows { rows, channels, .. } = shape;
     let block = (ELEMENTWISE / channels.max(1)).max(1);
     for_each_chunk(out, (rows * channels).max(1), |group, out| {
         for_each_chunk(out, (block * channels).max(1), |i, out| task(group, i * block, out));
@@ -185,13 +185,13 @@ pub(crate) struct Saved<'a> {
 /// With `x̂` the normalised input: `grad_x = weight / deviation * (g - mean(g) - x̂ mean(g x̂))`.
 /// Source: Ioffe and Szegedy 2015, "Batch normalization", section 3.
 pub(crate) fn backward(
-    shape: Groups,
+    shape: GroupedRows,
     activation: Activation,
     saved: Saved<'_>,
     grad_y: &[f32],
     grad_x: &mut [f32],
 ) -> [Vec<f32>; 2] {
-    let Groups { groups, rows, channels } = shape;
+    let GroupedRows { groups, rows, channels } = shape;
     let parts = shape.parts();
     let mut partial = scratch::zeros(groups * parts.count() * 2 * channels);
     for_each_chunk(&mut partial, (2 * channels).max(1), |task, partial| {

@@ -160,22 +160,13 @@ fn correlate(
     finish: impl Fn(&mut [f32]) + Sync,
 ) {
     let picture_len = shape.height * shape.row_len();
-    // Tasks do not cross pictures: `tasks` of them share one.
-    let tasks = shape.height.div_ceil(TASK_ROWS);
-    let run = |picture: usize, task: usize, y: &mut [f32]| {
+    for_each_chunk(y, picture_len.max(1), |picture, y| {
         let x = &x[picture * picture_len..][..picture_len];
-        dispatch(Correlate { shape, x, taps, bias, first_row: task * TASK_ROWS, y });
-        finish(y);
-    };
-    if tasks == 1 {
-        for_each_chunk(y, picture_len.max(1), |picture, y| run(picture, 0, y));
-    } else {
-        for_each_chunk(y, picture_len.max(1), |picture, y| {
-            for_each_chunk(y, (TASK_ROWS * shape.row_len()).max(1), |task, y| {
-                run(picture, task, y)
-            });
+        for_each_chunk(y, (TASK_ROWS * shape.row_len()).max(1), |task, y| {
+            dispatch(Correlate { shape, x, taps, bias, first_row: task * TASK_ROWS, y });
+            finish(y);
         });
-    }
+    });
 }
 
 fn backward_weight(shape: DepthwiseShape, x: &[f32], grad_y: &[f32], grad_weight: &mut [f32]) {

@@ -2,7 +2,7 @@
 //! variance 1 over its pixels. No scale and shift are learnt.
 
 use crate::activation::Activation;
-use crate::column_norm::{Affine, Groups, Saved, apply, inverse_deviations, moments};
+use crate::column_norm::{self, Affine, GroupedRows, Saved, apply, inverse_deviations, moments};
 use crate::partition::expect_len;
 
 /// Sizes of an instance norm.
@@ -19,8 +19,8 @@ pub struct InstanceNormShape {
 }
 
 impl InstanceNormShape {
-    fn groups(self) -> Groups {
-        Groups { groups: self.batch, rows: self.pixels, channels: self.channels }
+    fn groups(self) -> GroupedRows {
+        GroupedRows { groups: self.batch, rows: self.pixels, channels: self.channels }
     }
 }
 
@@ -71,7 +71,7 @@ pub fn backward(shape: InstanceNormShape, x: &[f32], grad_y: &[f32], grad_x: &mu
         weight: &vec![1.0; shape.channels],
         bias: &vec![0.0; shape.channels],
     };
-    crate::column_norm::backward(groups, Activation::Silu, saved, grad_y, grad_x);
+    column_norm::backward(groups, Activation::Silu, saved, grad_y, grad_x);
 }
 
 /// The definition in plain loops and `f64`. Kept simple: it is what the fast norm is tested against.

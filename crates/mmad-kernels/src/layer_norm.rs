@@ -103,20 +103,21 @@ pub fn backward(
     let op = "layer norm backward";
     shape.check(op, x, weight);
     expect_len(op, "grad_y", grad_y.len(), x.len());
-    expect_len(op, "grads.x", grads.x.len(), x.len());
-    expect_len(op, "grads.weight", grads.weight.len(), shape.channels);
-    expect_len(op, "grads.bias", grads.bias.len(), shape.channels);
+    let LayerNormGrads { x: grad_x, weight: grad_weight, bias: grad_bias } = grads;
+    expect_len(op, "grads.x", grad_x.len(), x.len());
+    expect_len(op, "grads.weight", grad_weight.len(), shape.channels);
+    expect_len(op, "grads.bias", grad_bias.len(), shape.channels);
     let channels = shape.channels;
     let mut sums = vec![0.0; 2 * channels];
     let parts = RowParts::new(shape.rows, MIN_PART_ROWS);
-    sum_parts_beside(parts, (grads.x, channels), &mut sums, |rows, grad_x, sums| {
+    sum_parts_beside(parts, (grad_x, channels), &mut sums, |rows, grad_x, sums| {
         let x = &x[rows.start * channels..rows.end * channels];
         let grad_y = &grad_y[rows.start * channels..rows.end * channels];
         let (grad_weight, grad_bias) = sums.split_at_mut(channels);
         backward_rows(shape.eps, x, weight, grad_y, grad_x, grad_weight, grad_bias);
     });
-    grads.weight.copy_from_slice(&sums[..channels]);
-    grads.bias.copy_from_slice(&sums[channels..]);
+    grad_weight.copy_from_slice(&sums[..channels]);
+    grad_bias.copy_from_slice(&sums[channels..]);
 }
 
 vectorized! {

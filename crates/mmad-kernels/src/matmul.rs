@@ -60,7 +60,7 @@ pub(crate) fn multiply_transposed(
 
 /// `out[column] = sum over rows of x[row, column]`.
 pub(crate) fn sum_rows(x: &[f32], columns: usize, out: &mut [f32]) {
-    let rows = if columns == 0 { 0 } else { x.len() / columns };
+    let rows = x.len().checked_div(columns).unwrap_or(0);
     sum_parts(RowParts::new(rows, MIN_PART_ROWS), out, |rows, partial| {
         let x = &x[rows.start * columns..rows.end * columns];
         add_rows(x, partial);

@@ -131,15 +131,13 @@ impl AddOuterProducts<'_> {
                 }
             }
         }
-        for v in 0..VECTORS {
-            let first = self.panel * tile_width() + v * S::F32_LANES;
-            let last = self.columns.min(first + S::F32_LANES);
-            if first >= last {
-                continue;
-            }
-            for r in 0..ROWS {
-                let out = &mut self.out[(row + r) * self.columns..][first..last];
-                store(simd, out, simd.add_f32s(load(simd, out), sums[r][v]));
+        for (r, sums) in sums.iter().enumerate() {
+            let out = &mut self.out[(row + r) * self.columns..][..self.columns];
+            for (v, &sum) in sums.iter().enumerate() {
+                let first = self.panel * tile_width() + v * S::F32_LANES;
+                let last = self.columns.min(first + S::F32_LANES);
+                let out = &mut out[first..last];
+                store(simd, out, simd.add_f32s(load(simd, out), sum));
             }
         }
     }

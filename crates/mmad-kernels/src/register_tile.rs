@@ -168,20 +168,16 @@ impl Tile<'_, '_> {
         out: &mut [f32],
     ) {
         let outputs = self.panels.shape.outputs;
-        for v in 0..VECTORS {
-            let first = self.panel * tile_width() + v * S::F32_LANES;
-            // Lanes behind the last output are padding.
-            let last = outputs.min(first + S::F32_LANES);
-            if first >= last {
-                continue;
-            }
-            let bias = self.epilogue.bias.map(|bias| load(simd, &bias[first..last]));
-            for p in 0..PIXELS {
-                let start = (pixel + p) * self.run.out_pitch;
+        for (p, sums) in sums.iter().enumerate() {
+            let start = (pixel + p) * self.run.out_pitch;
+            for (v, &sum) in sums.iter().enumerate() {
+                let first = self.panel * tile_width() + v * S::F32_LANES;
+                // Lanes behind the last output are padding.
+                let last = outputs.min(first + S::F32_LANES);
                 let place = start + first..start + last;
-                let mut sum = sums[p][v];
-                if let Some(bias) = bias {
-                    sum = simd.add_f32s(sum, bias);
+                let mut sum = sum;
+                if let Some(bias) = self.epilogue.bias {
+                    sum = simd.add_f32s(sum, load(simd, &bias[first..last]));
                 }
                 if let Some(residual) = self.epilogue.residual {
                     sum = simd.add_f32s(sum, load(simd, &residual[place.clone()]));

@@ -7,8 +7,7 @@
 //!   lowest and its highest score. The curve has one point per edge; the area below it is a sum of
 //!   trapezoids, also for AP, and the precision where nothing is found is 1.
 //! - Scores equal to the highest one lie above the last edge. The GPU version counts them in the
-//!   last bin as well, so twice ([`TopScore`]). The CPU version has its edges in f32, and where they
-//!   are rounded up, the highest score stays in the last bin.
+//!   last bin as well, so twice ([`TopScore`]).
 //! - F1-max and IoU-max try the thresholds 0, 0.05, .. 1 on scores brought to `0..=1` per class,
 //!   with `>` and a small constant in every denominator.
 //! - A picture is anomalous when its mask is not empty, whatever the data set says.
@@ -142,29 +141,14 @@ impl Grids {
         above[n_thresholds_below(position)] += 1;
         *total += 1;
 
-        let bin = match self.top {
-            TopScore::Once => self.bin_between_edges(score, position),
-            TopScore::Twice => ((position * N_BINS as f64) as usize).min(N_BINS - 1),
-        };
-        self.bins[bin].add(region_area);
-        if self.top == TopScore::Twice && score >= self.highest {
+        let is_top = score >= self.highest;
+        if is_top {
             self.bins[N_BINS].add(region_area);
         }
-    }
-
-    /// The bin whose lower edge is the highest that is not above the score.
-    fn bin_between_edges(&self, score: f32, position: f64) -> usize {
-        let width = (self.highest - self.lowest) / N_BINS as f32;
-        let edge = |bin: usize| self.lowest + width * bin as f32;
-        // The position is off by less than a bin, so one or two steps correct it.
-        let mut bin = ((position * N_BINS as f64) as usize).min(N_BINS);
-        while bin < N_BINS && edge(bin + 1) <= score {
-            bin += 1;
+        if !is_top || self.top == TopScore::Twice {
+            let bin = ((position * N_BINS as f64) as usize).min(N_BINS - 1);
+            self.bins[bin].add(region_area);
         }
-        while bin > 0 && edge(bin) > score {
-            bin -= 1;
-        }
-        bin
     }
 
     /// The score brought to `0.0..=1.0`; 0 for all when the maps are constant.

@@ -5,7 +5,7 @@
 //! receiver operating characteristic (ROC) curve", Radiology 143, 1982).
 //! The same value as `roc_auc_score` of scikit-learn with two classes.
 
-use crate::error::{MetricError, MetricValue};
+use crate::error::MetricValue;
 use crate::ranking::Ranking;
 
 /// Area under the ROC curve of `scores`, in `0.0..=1.0`; higher is better, 0.5 is chance.
@@ -20,8 +20,10 @@ use crate::ranking::Ranking;
 ///
 /// # Errors
 ///
-/// [`MetricError::NoPositives`] and [`MetricError::NoNegatives`]: with one class only the area is
-/// undefined. [`MetricError::LengthMismatch`] and [`MetricError::ScoreNotFinite`] for bad input.
+/// [`NoPositives`](crate::MetricError::NoPositives) and
+/// [`NoNegatives`](crate::MetricError::NoNegatives): with one class only the area is
+/// undefined. [`LengthMismatch`](crate::MetricError::LengthMismatch) and
+/// [`ScoreNotFinite`](crate::MetricError::ScoreNotFinite) for bad input.
 pub fn au_roc(scores: &[f32], is_anomalous: &[bool]) -> MetricValue {
     au_roc_of(&Ranking::new(scores, is_anomalous)?)
 }
@@ -30,7 +32,8 @@ pub fn au_roc(scores: &[f32], is_anomalous: &[bool]) -> MetricValue {
 ///
 /// # Errors
 ///
-/// [`MetricError::NoPositives`] and [`MetricError::NoNegatives`].
+/// [`NoPositives`](crate::MetricError::NoPositives) and
+/// [`NoNegatives`](crate::MetricError::NoNegatives).
 pub fn au_roc_of(ranking: &Ranking) -> MetricValue {
     ranking.need_positives()?;
     ranking.need_negatives()?;

@@ -71,11 +71,14 @@ pub fn write_safetensors(
 ///
 /// # Errors
 ///
-/// [`Error::Io`], and [`Error::Safetensors`] when the header is not one.
+/// [`Error::Io`], [`Error::NotAFile`], and [`Error::Safetensors`] when the header is not one.
 pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>, Error> {
     let io = |reason| Error::io("read", path, reason);
     let invalid =
         |reason: &str| Error::Safetensors { path: path.to_owned(), reason: reason.to_owned() };
+    if path.is_dir() {
+        return Err(Error::NotAFile { path: path.to_owned() });
+    }
     let mut file = File::open(path).map_err(io)?;
     let mut length = [0; 8];
     file.read_exact(&mut length).map_err(|_| invalid("it has no header"))?;

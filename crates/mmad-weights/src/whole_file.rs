@@ -23,10 +23,31 @@ pub fn write_whole(
     try_write_whole(path, write).map_err(|reason| Error::io("write", path, reason))
 }
 
+/// Removes what a killed program left of files that it was writing in `folder`.
+///
+/// Only for folders that one program at a time writes to.
+///
+/// # Errors
+///
+/// [`Error::Io`] when the folder cannot be read or a file cannot be removed.
+pub fn remove_incomplete(folder: &Path) -> Result<(), Error> {
+    let entries = std::fs::read_dir(folder).map_err(|reason| Error::io("read", folder, reason))?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        if name.is_some_and(|name| name.starts_with(INCOMPLETE)) && path.is_file() {
+            std::fs::remove_file(&path).map_err(|reason| Error::io("remove", &path, reason))?;
+        }
+    }
+    Ok(())
+}
+
+/// How the names of unfinished files begin.
+const INCOMPLETE: &str = ".incomplete-";
+
 /// A new temporary file beside `path`; it removes itself unless it is persisted.
 pub(crate) fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".incomplete-");
+    builder.prefix(INCOMPLETE);
     // The default of 0600 would hide the finished file from other users of the machine. The umask
     // still applies.
     #[cfg(unix)]

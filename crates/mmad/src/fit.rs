@@ -48,6 +48,9 @@ pub enum FitError {
     /// The model file.
     #[error(transparent)]
     File(#[from] ModelFileError),
+    /// A model whose scores are no numbers.
+    #[error("the trained model does not give numbers: training diverged in its last steps")]
+    NotFinite,
     /// The run's folder.
     #[error("cannot make the folder `{path}`")]
     Folder {
@@ -71,6 +74,10 @@ impl FitError {
             Self::Calibrate(error) => error.hint(),
             Self::Detector(error) => error.hint(),
             Self::File(error) => error.hint(),
+            Self::NotFinite => Some(
+                "train again with a smaller `--set train.learning_rate=…` or another seed"
+                    .to_owned(),
+            ),
             Self::Folder { .. } => Some("choose another with `--out`".to_owned()),
         }
     }
@@ -147,6 +154,7 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
     let entry = methods::find(&config.method).ok_or_else(unknown)?;
     let source = |source| FitError::Folder { path: fit.folder.to_owned(), source };
     std::fs::create_dir_all(fit.folder).map_err(source)?;
+    mmad_weights::remove_incomplete(fit.folder).map_err(WeightsError::from)?;
     let HoldOut { train: samples, calibration } = part(fit.dataset, config)?;
     let data_sha256 = select(fit.dataset, config)?.digest();
 
@@ -178,19 +186,18 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
     );
     let trained = train(method.as_ref(), &mut pictures, &run, watch)?;
     let mut unreadable: Vec<DataError> = pictures.take_unreadable();
+    let path = fit.folder.join("model.mmad");
+    if trained.n_new_steps == 0 && path.is_file() {
+        // The run had ended: its model may have got other thresholds since, which are kept.
+        let calibration = ModelFile::read(&path)?.card.calibration;
+        return Ok(Fitted { trained, model: Some(path), unreadable, calibration });
+    }
     if !trained.is_complete {
         return Ok(Fitted { trained, model: None, unreadable, calibration: None });
     }
 
-    let classes = class_names(pictures.samples());
-    let class_features = class_features(
-        method.as_ref(),
-        &classes,
-        pictures.samples(),
-        &preprocess,
-        &fit.loader,
-        &fit.device,
-    )?;
+    let (classes, class_features) =
+        class_features(method.as_ref(), pictures.samples(), &preprocess, &fit.loader, &fit.device)?;
     let record = TrainingRecord {
         data_sha256,
         encoder_sha256,
@@ -209,6 +216,7 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
         calibration: None,
         training: record,
         self_test_score: 0.0,
+        tensors_sha256: String::new(),
     };
     let detector = Detector::new(method, card.clone(), class_features.clone(), &fit.device)?;
     let held_out = score_good(&detector, &calibration, &fit.loader)?;
@@ -221,8 +229,10 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
     };
     let self_test_rgb = held_out.first_rgb.unwrap_or_else(|| vec![128; 3 * n_pixels]);
     let self_test_score = detector.score_resized(&self_test_rgb).score;
+    if !self_test_score.is_finite() {
+        return Err(FitError::NotFinite);
+    }
     let card = ModelCard { calibration: calibration.clone(), self_test_score, ..card };
-    let path = fit.folder.join("model.mmad");
     ModelFile { card, tensors, class_features, self_test_rgb }.write(&path)?;
     Ok(Fitted { trained, model: Some(path), unreadable, calibration })
 }
@@ -239,15 +249,34 @@ fn some_images(
     preprocess: &Preprocess,
     loader: &LoaderOptions,
     device: &Device,
-) -> Result<Vec<Tensor<4>>, DataError> {
+) -> Result<Vec<Tensor<4>>, FitError> {
+    if samples.is_empty() {
+        return Err(TrainError::NoPictures.into());
+    }
     let every = samples.len().div_ceil(N_PREPARE_PICTURES).max(1);
-    let some = samples.iter().step_by(every).cloned().collect();
+    // After the evenly spread ones come the others, in case some cannot be read.
+    let spread = (0..every).flat_map(|first| samples.iter().skip(first).step_by(every)).cloned();
     let shape = [1, preprocess.height(), preprocess.width(), 3];
-    // A picture that cannot be read is reported when its turn to train comes.
-    Ok(Loader::new(some, *preprocess, loader.clone())?
-        .flatten()
-        .map(|loaded| Tensor::from_data(TensorData::new(loaded.pixels, shape), device))
-        .collect())
+    let mut images = Vec::new();
+    let mut first_error = None;
+    for item in Loader::new(spread.collect(), *preprocess, loader.clone())? {
+        match item {
+            Ok(loaded) => {
+                images.push(Tensor::from_data(TensorData::new(loaded.pixels, shape), device));
+            }
+            // A picture that cannot be read is reported when its turn to train comes.
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+        if images.len() == N_PREPARE_PICTURES {
+            break;
+        }
+    }
+    match first_error {
+        Some(first) if images.is_empty() => {
+            Err(TrainError::AllUnreadable { first: Box::new(first) }.into())
+        }
+        _ => Ok(images),
+    }
 }
 
 fn digest(parts: &[&[u8]]) -> String {
@@ -271,26 +300,21 @@ pub(crate) fn class_names(samples: &[Sample]) -> Vec<String> {
     names
 }
 
-/// Mean features of every class, `[classes, channels]`.
+/// The classes of which a picture can be read, and their mean features, `[classes, channels]`.
 pub(crate) fn class_features(
     method: &dyn Method,
-    classes: &[String],
     samples: &[Sample],
     preprocess: &Preprocess,
     loader: &LoaderOptions,
     device: &Device,
-) -> Result<Vec<f32>, DataError> {
-    let mut all = Vec::new();
-    for class in classes {
-        let some: Vec<Sample> = samples
-            .iter()
-            .filter(|sample| sample.class == *class)
-            .take(N_FEATURE_PICTURES)
-            .cloned()
-            .collect();
+) -> Result<(Vec<String>, Vec<f32>), DataError> {
+    let (mut classes, mut all) = (Vec::new(), Vec::new());
+    for class in class_names(samples) {
+        let of_class = samples.iter().filter(|sample| sample.class == class).cloned().collect();
         let mut sum: Vec<f64> = Vec::new();
         let mut n_seen = 0;
-        for loaded in Loader::new(some, *preprocess, loader.clone())?.flatten() {
+        let readable = Loader::new(of_class, *preprocess, loader.clone())?.flatten();
+        for loaded in readable.take(N_FEATURE_PICTURES) {
             let shape = [1, preprocess.height(), preprocess.width(), 3];
             let images = Tensor::from_data(TensorData::new(loaded.pixels, shape), device);
             let features = mean_features(&method.observe(images));
@@ -298,9 +322,12 @@ pub(crate) fn class_features(
             sum.iter_mut().zip(features).for_each(|(sum, value)| *sum += f64::from(value));
             n_seen += 1;
         }
-        all.extend(sum.iter().map(|sum| (sum / f64::from(n_seen.max(1))) as f32));
+        if n_seen > 0 {
+            classes.push(class);
+            all.extend(sum.iter().map(|sum| (sum / f64::from(n_seen)) as f32));
+        }
     }
-    Ok(all)
+    Ok((classes, all))
 }
 
 /// Scores of good pictures by class.

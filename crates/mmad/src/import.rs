@@ -8,13 +8,11 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use mmad_data::{Dataset, LoaderOptions, Preprocess};
 use mmad_kernels::orders::ScanOrder;
-use mmad_weights::{StateDict, Values};
+use mmad_weights::{HostTensor, StateDict, Values};
 
 use crate::calibrate::Calibration;
 use crate::detector::Detector;
-use crate::fit::{
-    DEFAULT_FALSE_REJECT_RATE, FitError, class_features, class_names, part, score_good,
-};
+use crate::fit::{DEFAULT_FALSE_REJECT_RATE, FitError, class_features, part, score_good};
 use crate::methods;
 use crate::methods::mmad::model::MmadConfig;
 use crate::model_file::{FORMAT_VERSION, ModelCard, ModelFile, TrainingRecord};
@@ -95,11 +93,10 @@ pub fn import_checkpoint(
 
     let parts = dataset.map(|dataset| part(dataset, config)).transpose().map_err(FitError::from)?;
     let (train, held_out) = parts.map_or_else(Default::default, |p| (p.train, p.calibration));
-    let classes = class_names(&train);
     let data = &config.data;
     let preprocess = Preprocess::imagenet(data.height_px, data.width_px).map_err(FitError::from)?;
-    let features = class_features(method.as_ref(), &classes, &train, &preprocess, loader, device)
-        .map_err(FitError::from)?;
+    let found = class_features(method.as_ref(), &train, &preprocess, loader, device);
+    let (classes, features) = found.map_err(FitError::from)?;
     let card = ModelCard {
         format_version: FORMAT_VERSION,
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -116,6 +113,7 @@ pub fn import_checkpoint(
             threads: rayon::current_num_threads(),
         },
         self_test_score: 0.0,
+        tensors_sha256: String::new(),
     };
     let detector =
         Detector::new(method, card.clone(), features.clone(), device).map_err(FitError::from)?;
@@ -152,10 +150,11 @@ fn take_tables(
         tensors.names().filter(|name| name.contains(".scans.index_flat")).map(Into::into).collect();
     for name in &names {
         let table = tensors.take(name);
-        let Some(Values::Int(table)) = table.as_ref().map(mmad_weights::HostTensor::values) else {
-            continue;
+        let is_ours = match table.as_ref().map(HostTensor::values) {
+            Some(Values::Int(table)) => is_our_table(name, table, config),
+            _ => false,
         };
-        if !is_our_table(name, table, config) {
+        if !is_ours {
             return Err(ImportError::OtherTable { path: path.to_owned(), name: name.clone() });
         }
     }

@@ -40,6 +40,8 @@ pub struct ModelCard {
     pub training: TrainingRecord,
     /// Score of the self-test picture.
     pub self_test_score: f32,
+    /// SHA-256 of all tensors of the file; filled in when it is written.
+    pub tensors_sha256: String,
 }
 
 /// How the weights came about.
@@ -100,6 +102,12 @@ pub enum ModelFileError {
         /// What is wrong.
         why: String,
     },
+    /// Tensors that are not those that the card was written with.
+    #[error("the tensors of `{path}` are damaged: their digest is not the one in the card")]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+    },
     /// A card of another version.
     #[error("`{path}` has format version {found}; this program reads version {FORMAT_VERSION}")]
     Version {
@@ -124,6 +132,7 @@ impl ModelFileError {
             Self::NoCard { .. } => "give a `.mmad` file written by `mmad train` or `mmad import`; \
                  a checkpoint of the original project is converted by `mmad import`"
                 .to_owned(),
+            Self::Tensors { .. } => "copy the file again; a bit of it was changed".to_owned(),
             Self::Card { .. } => "the file was changed or cut off; write it again with \
                  `mmad train --resume`"
                 .to_owned(),
@@ -154,9 +163,18 @@ impl ModelFile {
         let card: ModelCard =
             serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
         let mut tensors = mmad_weights::read_all(path)?;
-        let mut take = |name: &str| tensors.take(name).and_then(HostTensor::into_f32);
-        let class_features = take(FEATURES).unwrap_or_default();
-        let picture = take(SELF_TEST).ok_or_else(|| damaged(format!("no tensor `{SELF_TEST}`")))?;
+        if tensors.sha256() != card.tensors_sha256 {
+            return Err(ModelFileError::Tensors { path: path.to_owned() });
+        }
+        let class_features = tensors.take(FEATURES);
+        let n_rows = class_features.as_ref().map_or(0, |features| features.shape()[0]);
+        if class_features.is_some() && n_rows != card.classes.len() {
+            let why = format!("{} classes, but features of {n_rows}", card.classes.len());
+            return Err(damaged(why));
+        }
+        let class_features = class_features.and_then(HostTensor::into_f32).unwrap_or_default();
+        let picture = tensors.take(SELF_TEST).and_then(HostTensor::into_f32);
+        let picture = picture.ok_or_else(|| damaged(format!("no tensor `{SELF_TEST}`")))?;
         let (height, width) = (card.config.data.height_px, card.config.data.width_px);
         if Some(picture.len()) != height.checked_mul(width).and_then(|n| n.checked_mul(3)) {
             return Err(damaged(format!("`{SELF_TEST}` is not {height} x {width}")));
@@ -172,20 +190,21 @@ impl ModelFile {
     ///
     /// [`ModelFileError`] where it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ModelFileError> {
-        let card = serde_json::to_string(&self.card).map_err(|error| ModelFileError::Card {
-            path: path.to_owned(),
-            why: error.to_string(),
-        })?;
         let mut tensors = self.tensors.clone();
         let data = &self.card.config.data;
         let picture = self.self_test_rgb.iter().map(|&level| f32::from(level)).collect();
         let shape = vec![data.height_px, data.width_px, 3];
         tensors.insert(SELF_TEST, HostTensor::from_f32(shape, picture)?);
         let n_classes = self.card.classes.len();
-        if !self.class_features.is_empty() {
+        if !self.class_features.is_empty() && n_classes > 0 {
             let shape = vec![n_classes, self.class_features.len() / n_classes];
             tensors.insert(FEATURES, HostTensor::from_f32(shape, self.class_features.clone())?);
         }
+        let card = ModelCard { tensors_sha256: tensors.sha256(), ..self.card.clone() };
+        let card = serde_json::to_string(&card).map_err(|error| ModelFileError::Card {
+            path: path.to_owned(),
+            why: error.to_string(),
+        })?;
         let metadata = BTreeMap::from([(CARD_KEY.to_owned(), card)]);
         write_safetensors(path, &tensors, &metadata, Precision::Full)?;
         Ok(())

@@ -1,12 +1,12 @@
 //! The definitions in plain loops and `f64`. Kept simple: they are what the fast norms are tested
 //! against.
 
-use super::Groups;
+use super::GroupedRows;
 use crate::activation::Activation;
 use crate::activation::reference::{activate, activation_slope};
 
 /// Mean and biased variance of one channel of one group.
-pub(crate) fn moments(shape: Groups, x: &[f64], group: usize, channel: usize) -> (f64, f64) {
+pub(crate) fn moments(shape: GroupedRows, x: &[f64], group: usize, channel: usize) -> (f64, f64) {
     let value = |row: usize| x[(group * shape.rows + row) * shape.channels + channel];
     let count = shape.rows as f64;
     let mean = (0..shape.rows).map(value).sum::<f64>() / count;
@@ -16,7 +16,7 @@ pub(crate) fn moments(shape: Groups, x: &[f64], group: usize, channel: usize) ->
 
 /// `y = activation((x - mean) / sqrt(variance + eps) * weight + bias)`.
 pub(crate) fn forward(
-    shape: Groups,
+    shape: GroupedRows,
     eps: f32,
     activation: Activation,
     x: &[f64],
@@ -40,7 +40,7 @@ pub(crate) fn forward(
 
 /// Gradients of `x`, weight and bias.
 pub(crate) fn backward(
-    shape: Groups,
+    shape: GroupedRows,
     eps: f32,
     activation: Activation,
     x: &[f64],

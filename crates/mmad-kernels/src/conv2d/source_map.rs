@@ -1,7 +1,5 @@
 //! The input map as the taps of a convolution see it.
 
-use std::ops::Deref;
-
 use super::ConvShape;
 use crate::panels::PanelShape;
 use crate::partition::for_each_chunk;
@@ -96,7 +94,7 @@ impl<'a> SourceMap<'a> {
     fn values(&self) -> &[f32] {
         match &self.values {
             MapValues::Borrowed(values) => values,
-            MapValues::Bordered(copy) => copy.deref(),
+            MapValues::Bordered(copy) => copy,
         }
     }
 

@@ -39,7 +39,7 @@ impl WithSimd for Correlate<'_> {
             for (i, y) in self.y.chunks_exact_mut(width * channels).enumerate() {
                 let row = self.first_row + i;
                 ring.advance(row);
-                let row = Row { ring: &ring, row, taps, kernel, bias, channels, lanes };
+                let row = OutputRow { ring: &ring, row, taps, kernel, bias, channels, lanes };
                 let mut column = 0;
                 while column < width {
                     column += match width - column {
@@ -55,7 +55,7 @@ impl WithSimd for Correlate<'_> {
 }
 
 /// One output row of one vector of channels.
-struct Row<'a, 'b, S: Simd> {
+struct OutputRow<'a, 'b, S: Simd> {
     ring: &'b RowRing<'a, S>,
     row: usize,
     taps: &'b [S::f32s],
@@ -65,7 +65,7 @@ struct Row<'a, 'b, S: Simd> {
     lanes: (usize, usize),
 }
 
-impl<S: Simd> Row<'_, '_, S> {
+impl<S: Simd> OutputRow<'_, '_, S> {
     /// Computes `PIXELS` output pixels from `column` on, and returns how many.
     #[inline(always)]
     fn tile<const PIXELS: usize>(&self, simd: S, column: usize, y: &mut [f32]) -> usize {

@@ -124,19 +124,19 @@ pub fn norm_gate_backward(
     let op = "norm gate backward";
     shape.check(op, x, weight);
     gate_shape.check(op, shape, gate);
-    gate_shape.check(op, shape, grads.gate);
     expect_len(op, "bias", bias.len(), shape.channels);
     expect_len(op, "grad_y", grad_y.len(), x.len());
-    expect_len(op, "grads.x", grads.x.len(), x.len());
-    expect_len(op, "grads.weight", grads.weight.len(), shape.channels);
-    expect_len(op, "grads.bias", grads.bias.len(), shape.channels);
+    let NormGateGrads { x: grad_x, gate: grad_gate, weight: grad_weight, bias: grad_bias } = grads;
+    gate_shape.check(op, shape, grad_gate);
+    expect_len(op, "grads.x", grad_x.len(), x.len());
+    expect_len(op, "grads.weight", grad_weight.len(), shape.channels);
+    expect_len(op, "grads.bias", grad_bias.len(), shape.channels);
     let (channels, stride) = (shape.channels, gate_shape.stride);
     let parts = RowParts::new(shape.rows, MIN_PART_ROWS);
     let mut partials = scratch::zeros(parts.count() * 2 * channels);
-    grads
-        .x
+    grad_x
         .par_chunks_mut(parts.rows_per_part * channels)
-        .zip(grads.gate.par_chunks_mut(parts.rows_per_part * stride))
+        .zip(grad_gate.par_chunks_mut(parts.rows_per_part * stride))
         .zip(partials.par_chunks_exact_mut(2 * channels))
         .enumerate()
         .for_each(|(part, ((grad_x, grad_gate), sums))| {
@@ -149,8 +149,8 @@ pub fn norm_gate_backward(
         });
     let mut sums = vec![0.0; 2 * channels];
     add_parts(&partials, &mut sums);
-    grads.weight.copy_from_slice(&sums[..channels]);
-    grads.bias.copy_from_slice(&sums[channels..]);
+    grad_weight.copy_from_slice(&sums[..channels]);
+    grad_bias.copy_from_slice(&sums[channels..]);
 }
 
 /// What the backward pass reads, from the first of its rows on.

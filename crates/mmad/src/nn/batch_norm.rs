@@ -53,7 +53,11 @@ impl BatchNorm {
         }
     }
 
-    /// The running statistics as `y = x · scale + shift`, each `[channels]`.
+    /// The running statistics as `y = x · scale + shift`.
+    ///
+    /// # Shapes
+    ///
+    /// - both outputs: `[channels]`
     pub fn scale_and_shift(&self) -> (Tensor<1>, Tensor<1>) {
         let scale = self.weight.get() / (self.running_var.get() + EPS).sqrt();
         let shift = self.bias.get() - self.running_mean.get() * scale.clone();

@@ -75,12 +75,20 @@ impl Conv2d {
         ops::conv2d(x, self.weight.get(), self.bias.as_ref().map(Weight::get), self.options)
     }
 
-    /// Its kernel `[n_out, n_in, k, k]`.
+    /// Its kernel.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[n_out, n_in, k, k]`
     pub fn weight(&self) -> Tensor<4> {
         self.weight.get()
     }
 
-    /// Its bias `[n_out]`, where it has one.
+    /// Its bias, where it has one.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[n_out]`
     pub fn bias(&self) -> Option<Tensor<1>> {
         self.bias.as_ref().map(Weight::get)
     }

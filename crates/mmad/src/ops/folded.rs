@@ -15,6 +15,10 @@ pub struct FoldedConv {
 }
 
 /// True where a [`FoldedConv`] can take `x`: on the CPU, with no gradients to record.
+///
+/// # Shapes
+///
+/// - `x`: any
 pub fn can_fold<const D: usize>(x: &Tensor<D>) -> bool {
     runs_here(x) && !x.device().is_autodiff()
 }

@@ -36,21 +36,22 @@ impl Log {
     }
 
     /// Opens the log at `path`, keeping the lines of the first `n_steps` steps: what a killed run
-    /// wrote after its last checkpoint will be written again.
+    /// wrote after its last checkpoint will be written again. Returns the kept lines too.
     ///
     /// # Errors
     ///
     /// When the file cannot be read or written.
-    pub fn open(path: &Path, n_steps: u64) -> io::Result<Self> {
-        let kept = read(path)?.into_iter().filter(|line| line.step <= n_steps);
+    pub fn open(path: &Path, n_steps: u64) -> io::Result<(Self, Vec<LogLine>)> {
+        let mut kept = read(path)?;
+        kept.retain(|line| line.step <= n_steps);
         let mut text = String::new();
-        for line in kept {
-            text.push_str(&serde_json::to_string(&line)?);
+        for line in &kept {
+            text.push_str(&serde_json::to_string(line)?);
             text.push('\n');
         }
         mmad_weights::write_whole(path, |out| out.write_all(text.as_bytes()))
             .map_err(io::Error::other)?;
-        Ok(Self { file: OpenOptions::new().append(true).open(path)? })
+        Ok((Self { file: OpenOptions::new().append(true).open(path)? }, kept))
     }
 
     /// Appends one line.
@@ -100,11 +101,12 @@ mod tests {
             learning_rate: 1e-3,
             seconds: 0.5,
         };
-        let mut log = Log::open(&path, 0).unwrap();
+        let (mut log, _) = Log::open(&path, 0).unwrap();
         (1..=5).for_each(|step| log.append(&line(step)).unwrap());
         log.file.write_all(b"{\"step\":6,\"ep").unwrap();
         drop(log);
-        let mut log = Log::open(&path, 3).unwrap();
+        let (mut log, kept) = Log::open(&path, 3).unwrap();
+        assert_eq!(kept.len(), 3);
         log.append(&line(4)).unwrap();
         let steps: Vec<u64> = read(&path).unwrap().iter().map(|line| line.step).collect();
         assert_eq!(steps, [1, 2, 3, 4]);

@@ -115,8 +115,10 @@ pub struct Trained {
     pub progress: Progress,
     /// False where it was asked to stop early.
     pub is_complete: bool,
-    /// Mean loss over the last steps of this call; `None` where it took none.
+    /// Mean loss over the last steps of the run; `None` where it took none.
     pub final_loss: Option<f64>,
+    /// Steps taken by this call.
+    pub n_new_steps: u64,
 }
 
 /// Steps over which the final loss is averaged.
@@ -158,17 +160,20 @@ fn steps(
         let progress = Progress { step: 0, plan, seconds: 0.0, run_sha256 };
         (progress, AdamW::new(config.adamw, method.params()))
     };
-    let mut log = match run.folder {
-        Some(folder) => Some(Log::open(&Log::path_in(folder), progress.step)?),
-        None => None,
+    let (mut log, mut losses) = match run.folder {
+        Some(folder) => {
+            let (log, lines) = Log::open(&Log::path_in(folder), progress.step)?;
+            (Some(log), lines.iter().map(|line| line.loss).collect())
+        }
+        None => (None, Vec::new()),
     };
+    let first_step = progress.step;
     let plan = progress.plan;
     watch.begin(&plan, progress.step);
 
     let start = Instant::now();
     let seconds_before = progress.seconds;
     let mut last_checkpoint = Instant::now();
-    let mut losses: Vec<f64> = Vec::new();
     let mut stopped = false;
     while progress.step < plan.n_steps && !stopped {
         let epoch = plan.epoch(progress.step);
@@ -218,7 +223,8 @@ fn steps(
     let last = &losses[losses.len().saturating_sub(N_FINAL)..];
     let final_loss = (!last.is_empty()).then(|| last.iter().sum::<f64>() / last.len() as f64);
     let is_complete = progress.step == plan.n_steps;
-    Ok(Trained { progress, is_complete, final_loss })
+    let n_new_steps = progress.step - first_step;
+    Ok(Trained { progress, is_complete, final_loss, n_new_steps })
 }
 
 fn all_unreadable(pictures: &mut Pictures) -> TrainError {

@@ -1,4 +1,6 @@
 //! The whole of MMAD, and its configuration.
+//!
+//! Source: MMAD paper, section 3; sizes and loss from the reference configuration.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mmad_kernels::orders::ScanOrder;
@@ -86,6 +88,10 @@ impl From<ScanName> for ScanOrder {
     }
 }
 
+/// Deepest stage and longest list of scans that a model is built with.
+const MAX_DEPTH: usize = 96;
+const MAX_SCANS: usize = 8;
+
 /// A value of the configuration that no model can be built from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -98,8 +104,8 @@ pub enum ConfigError {
     /// A number of groups that does not divide the channels.
     #[error("`mmad.groups` is {0}")]
     Groups(usize),
-    /// No scan order at all.
-    #[error("`mmad.scans` is empty")]
+    /// No scan order at all, or too many.
+    #[error("`mmad.scans` has none or more than {MAX_SCANS} entries")]
     Scans,
     /// Not 2, 4 or 8.
     #[error("`mmad.directions` is {0}")]
@@ -130,7 +136,7 @@ impl ConfigError {
                 "each width is twice the one before and the first a multiple of 16, as in \
                  `[64, 128, 256]` or `[32, 64, 128]`"
             }
-            Self::Depth(_) => "use depths that 3 or 2 divides, such as `[3, 4, 6, 3]`",
+            Self::Depth(_) => "use depths up to 96 that 3 or 2 divides, such as `[3, 4, 6, 3]`",
             Self::Groups(_) => "use 1, 2 or 4 groups, so that they divide every stage's channels",
             Self::Scans => "name at least one of sweep, scan, zorder, zigzag, hilbert",
             Self::Directions(_) => "use 2, 4 or 8",
@@ -153,12 +159,15 @@ impl MmadConfig {
         if w0 == 0 || w0 % 16 != 0 || w1 != 2 * w0 || w2 != 2 * w1 || w2 > 4096 {
             return Err(ConfigError::Widths(self.widths));
         }
+        if let Some(&depth) = self.depths.iter().find(|&&depth| depth > MAX_DEPTH) {
+            return Err(ConfigError::Depth(depth));
+        }
         HmdConfig::schedule(&self.depths, self.drop_path)
             .map_err(|unknown| ConfigError::Depth(unknown.0))?;
         if !matches!(self.groups, 1 | 2 | 4) {
             return Err(ConfigError::Groups(self.groups));
         }
-        if self.scans.is_empty() {
+        if self.scans.is_empty() || self.scans.len() > MAX_SCANS {
             return Err(ConfigError::Scans);
         }
         if !matches!(self.directions, 2 | 4 | 8) {
@@ -295,7 +304,11 @@ impl Mmad {
     }
 
     /// Fits the projections and the standardisation, where the configuration has them, on some
-    /// training pictures `[1, h, w, 3]`.
+    /// training pictures.
+    ///
+    /// # Shapes
+    ///
+    /// - each of `images`: `[1, h, w, 3]`, normalised
     pub fn prepare(&self, images: &[Tensor<4>]) {
         let vector = |values: Vec<f32>| {
             let n_values = values.len();
@@ -325,12 +338,20 @@ impl Mmad {
         }
     }
 
-    /// The decoder's maps, finest first, in the shapes of the encoder's.
+    /// The decoder's maps, finest first.
+    ///
+    /// # Shapes
+    ///
+    /// - `seen` and output: `[b, h / s, w / s, widths[i]]`, `s` = 4, 8, 16
     pub fn rebuild(&self, seen: &[Tensor<4>; 3], mode: &Mode<'_>) -> Vec<Tensor<4>> {
         self.hmd.forward(self.dmf.forward(seen, mode), mode)
     }
 
-    /// The fused map: `[b, h / 32, w / 32, 2 · widths[2]]`.
+    /// The fused map.
+    ///
+    /// # Shapes
+    ///
+    /// - `seen`: as of [`Mmad::observe`]; output: `[b, h / 32, w / 32, 2 · widths[2]]`
     pub fn fuse(&self, seen: &[Tensor<4>; 3], mode: &Mode<'_>) -> Tensor<4> {
         self.dmf.forward(seen, mode)
     }
@@ -338,6 +359,10 @@ impl Mmad {
     /// Five times the mean squared difference of each level, summed over the levels.
     ///
     /// Source: reference configuration, `L2Loss` with weight 5.
+    ///
+    /// # Shapes
+    ///
+    /// - `seen`: as of [`Mmad::observe`]; output: one number
     pub fn loss(&self, seen: &[Tensor<4>; 3], step: &TrainStep) -> Tensor<1> {
         reconstruction_loss(seen, self.rebuild(seen, &Mode::Train(step)))
     }
@@ -347,6 +372,10 @@ impl Mmad {
 const LOSS_WEIGHT: f64 = 5.0;
 
 /// See [`Mmad::loss`].
+///
+/// # Shapes
+///
+/// - `seen` and `rebuilt`: equal, level by level; output: one number
 pub fn reconstruction_loss(seen: &[Tensor<4>], rebuilt: Vec<Tensor<4>>) -> Tensor<1> {
     let levels = seen.iter().zip(rebuilt);
     let losses = levels.map(|(seen, rebuilt)| (rebuilt - seen.clone()).powi_scalar(2).mean());
