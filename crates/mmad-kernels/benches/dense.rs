@@ -259,23 +259,23 @@ fn batch_norm_forward_backward(bencher: Bencher, activation: Activation) {
     });
 }
 
-const FUNCTIONS: &[Pointwise] = &[Pointwise::Silu, Pointwise::Gelu, Pointwise::Sigmoid];
+const FUNCTIONS: [Pointwise; 3] = [Pointwise::Silu, Pointwise::Gelu, Pointwise::Sigmoid];
 
 #[divan::bench(args = FUNCTIONS)]
-fn activation_forward(bencher: Bencher, function: &Pointwise) {
+fn activation_forward(bencher: Bencher, function: Pointwise) {
     let x = values(ROWS * 64);
     let mut y = vec![0.0; x.len()];
     bencher.counter(bytes(2 * x.len())).bench_local(|| {
-        activation::forward(*function, black_box(&x), &mut y);
+        activation::forward(function, black_box(&x), &mut y);
     });
 }
 
 #[divan::bench(args = FUNCTIONS)]
-fn activation_backward(bencher: Bencher, function: &Pointwise) {
+fn activation_backward(bencher: Bencher, function: Pointwise) {
     let x = values(ROWS * 64);
     let mut grad_x = vec![0.0; x.len()];
     bencher.counter(bytes(3 * x.len())).bench_local(|| {
-        activation::backward(*function, black_box(&x), &x, &mut grad_x);
+        activation::backward(function, black_box(&x), &x, &mut grad_x);
     });
 }
 

@@ -170,7 +170,7 @@ fn picture(is_anomalous: bool, random: &mut Random) -> (Vec<f32>, Vec<u8>) {
         blob.draw(|i, _| map[i] += 0.35); // a false alarm
     }
     if is_anomalous {
-        for _ in 0..1 + (random.unit() * 3.0) as usize {
+        for _ in 0..=(random.unit() * 3.0) as usize {
             let defect = Ellipse::random(random, 8.0, 64.0);
             let strength = 0.15 + 0.9 * random.unit();
             // The map sees most of the defect, brightest in its middle.
@@ -217,7 +217,9 @@ fn smooth(map: &[f32], sigma: f32) -> Vec<f32> {
     let weight = |d: usize| (-0.5 * (d as f32 - radius as f32).powi(2) / sigma.powi(2)).exp();
     let mut kernel: Vec<f32> = (0..=2 * radius).map(weight).collect();
     let sum: f32 = kernel.iter().sum();
-    kernel.iter_mut().for_each(|weight| *weight /= sum);
+    for weight in &mut kernel {
+        *weight /= sum;
+    }
     let along_rows = |map: &[f32]| {
         // Writes columns as rows, so that calling it twice blurs both ways.
         let mut out = vec![0.0_f32; SIDE * SIDE];
@@ -241,7 +243,7 @@ fn smooth(map: &[f32], sigma: f32) -> Vec<f32> {
     along_rows(&along_rows(map))
 }
 
-/// A small generator (Steele, Lea and Flood's SplitMix64), so that every machine makes the same
+/// A small generator (Steele, Lea and Flood's `SplitMix64`), so that every machine makes the same
 /// maps.
 struct Random(u64);
 

@@ -218,19 +218,61 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_have_values_and_hints() {
-        let error = MetricError::MapNotFinite {
-            image: "bad/003".into(),
-            row: 2,
-            column: 7,
-            value: "NaN".into(),
-        };
-        assert_eq!(
-            error.to_string(),
-            "the map of image `bad/003` holds `NaN` at row 2, column 7, not a finite number"
-        );
-        let error = MetricError::NoPositives { unit: Unit::Pixel, negatives: 12 };
-        assert_eq!(error.to_string(), "no anomalous pixel among 12");
-        assert!(error.hint().unwrap().starts_with("add ground truth masks"));
+    fn every_reason_has_a_text_with_its_values_and_a_hint() {
+        let image = || "bad/003".to_owned();
+        let value = || "NaN".to_owned();
+        let texts = [
+            (
+                MetricError::NoPositives { unit: Unit::Pixel, negatives: 12 },
+                "no anomalous pixel among 12",
+            ),
+            (
+                MetricError::NoNegatives { unit: Unit::Image, positives: 3 },
+                "no normal image among 3",
+            ),
+            (MetricError::NoGroundTruth { images: 7 }, "none of 7 images has a ground truth mask"),
+            (
+                MetricError::ConstantMaps { value: "0.5".into() },
+                "every map holds the single value `0.5`, so there is nothing to bin",
+            ),
+            (
+                MetricError::EmptyBinnedCurve { limit: 0.3 },
+                "the binned per-region overlap curve is empty up to the false positive rate 0.3",
+            ),
+            (MetricError::NoImages, "the class has no images"),
+            (MetricError::LengthMismatch { scores: 3, labels: 2 }, "3 scores but 2 labels"),
+            (
+                MetricError::ScoreNotFinite { index: 4, value: value() },
+                "score 4 is `NaN`, not a finite number",
+            ),
+            (
+                MetricError::ImageScoreNotFinite { image: image(), value: value() },
+                "the score of image `bad/003` is `NaN`, not a finite number",
+            ),
+            (
+                MetricError::MapNotFinite { image: image(), row: 2, column: 7, value: value() },
+                "the map of image `bad/003` holds `NaN` at row 2, column 7, not a finite number",
+            ),
+            (
+                MetricError::MapSize { image: image(), pixels: 5, width: 2 },
+                "the map of image `bad/003` has 5 pixels, which is no picture of width 2",
+            ),
+            (
+                MetricError::MaskSize { image: image(), map: 4, mask: 6 },
+                "the map of image `bad/003` has 4 pixels but its mask has 6",
+            ),
+            (
+                MetricError::MaskValue { image: image(), value: 255 },
+                "the mask of image `bad/003` holds the value 255, expected 0 or 1",
+            ),
+            (
+                MetricError::ProLimit { limit: "1.5".into() },
+                "the false positive rate limit is `1.5`, expected more than 0 and at most 1",
+            ),
+        ];
+        for (error, text) in texts {
+            assert_eq!(error.to_string(), text);
+            assert!(error.hint().is_some_and(|hint| !hint.is_empty()), "`{error}` has no hint");
+        }
     }
 }

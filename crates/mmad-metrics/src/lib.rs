@@ -1,7 +1,7 @@
 //! Slices in, numbers out: the metrics of anomaly detection, exactly.
 //!
 //! Three nouns carry the crate. A [`ScoredImage`] is a test picture with what a model said about
-//! it. [`class_metrics`] turns all pictures of a class into [`ClassMetrics`]. An [`Evaluation`]
+//! it. [`class_metrics()`] turns all pictures of a class into [`ClassMetrics`]. An [`Evaluation`]
 //! holds all classes of a data set, their means and mAD, the mean of the seven [`METRICS`].
 //!
 //! ```

@@ -193,7 +193,7 @@ fn class(seed: u64) -> Vec<Picture> {
         (state >> 40) as f32 / (1_u64 << 24) as f32
     };
     let picture = |index: usize| {
-        let is_anomalous = index % 3 != 0;
+        let is_anomalous = !index.is_multiple_of(3);
         let mask: Vec<u8> = (0..48 * 40)
             .map(|i| u8::from(is_anomalous && (i / 40) / 8 == index % 6 && i % 40 > 30))
             .collect();
