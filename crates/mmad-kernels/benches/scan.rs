@@ -78,26 +78,29 @@ fn isa(name: &str) -> Option<Isa> {
 
 #[divan::bench(args = STAGES, consts = [1, 8], sample_count = 10)]
 fn forward<const BATCH: usize>(bencher: Bencher<'_, '_>, stage: (usize, usize, usize)) {
-    bench_forward(bencher, "avx512", BATCH, stage);
+    bench_forward(bencher, Isa::best(), BATCH, stage);
 }
 
 #[divan::bench(args = STAGES, consts = [1, 8], sample_count = 10)]
 fn backward<const BATCH: usize>(bencher: Bencher<'_, '_>, stage: (usize, usize, usize)) {
-    bench_backward(bencher, "avx512", BATCH, stage);
+    bench_backward(bencher, Isa::best(), BATCH, stage);
 }
 
 #[divan::bench(args = ["avx512", "avx2", "portable"], sample_count = 5)]
 fn forward_by_isa(bencher: Bencher<'_, '_>, name: &str) {
-    bench_forward(bencher, name, 1, STAGES[0]);
+    if let Some(isa) = isa(name) {
+        bench_forward(bencher, isa, 1, STAGES[0]);
+    }
 }
 
 #[divan::bench(args = ["avx512", "avx2", "portable"], sample_count = 5)]
 fn backward_by_isa(bencher: Bencher<'_, '_>, name: &str) {
-    bench_backward(bencher, name, 1, STAGES[0]);
+    if let Some(isa) = isa(name) {
+        bench_backward(bencher, isa, 1, STAGES[0]);
+    }
 }
 
-fn bench_forward(bencher: Bencher<'_, '_>, name: &str, batch: usize, stage: (usize, usize, usize)) {
-    let Some(isa) = isa(name) else { return };
+fn bench_forward(bencher: Bencher<'_, '_>, isa: Isa, batch: usize, stage: (usize, usize, usize)) {
     let case = Case::new(batch, stage);
     let mut y = vec![0.0; case.u.len()];
     bencher.counter(case.updates()).bench_local(|| {
@@ -112,13 +115,7 @@ fn bench_forward(bencher: Bencher<'_, '_>, name: &str, batch: usize, stage: (usi
     });
 }
 
-fn bench_backward(
-    bencher: Bencher<'_, '_>,
-    name: &str,
-    batch: usize,
-    stage: (usize, usize, usize),
-) {
-    let Some(isa) = isa(name) else { return };
+fn bench_backward(bencher: Bencher<'_, '_>, isa: Isa, batch: usize, stage: (usize, usize, usize)) {
     let case = Case::new(batch, stage);
     let grad_y = numbers(case.u.len(), 0.0, 1.0);
     bencher.counter(case.updates()).bench_local(|| {

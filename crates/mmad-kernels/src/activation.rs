@@ -155,7 +155,8 @@ vectorized! {
         for (grad_x, (x, grad_y)) in grad_x.chunks_exact_mut(2 * channels).zip(rows) {
             let ((a, b), (grad_a, grad_b)) = (x.split_at(channels), grad_x.split_at_mut(channels));
             for start in (0..channels).step_by(BLOCK) {
-                let [a, b, grad_y] = [a, b, grad_y].map(|row| load_block(row, start));
+                let (a, b) = (load_block(a, start), load_block(b, start));
+                let grad_y = load_block(grad_y, start);
                 store_block(grad_a, start, &block(|c| grad_y[c] * b[c] * gelu_slope(a[c])));
                 store_block(grad_b, start, &block(|c| grad_y[c] * gelu(a[c])));
             }

@@ -14,12 +14,7 @@ pub(crate) type Block = [f32; BLOCK];
 #[inline(always)]
 pub(crate) fn load_block(row: &[f32], start: usize) -> Block {
     let values = &row[start..];
-    if let Some(block) = values.first_chunk() {
-        return *block;
-    }
-    let mut block = [0.0; BLOCK];
-    block[..values.len()].copy_from_slice(values);
-    block
+    values.first_chunk().map_or_else(|| load_rest(values), |block| *block)
 }
 
 /// Overwrites the values from `start` on; what would lie behind the end of the row is dropped.
@@ -29,8 +24,24 @@ pub(crate) fn store_block(row: &mut [f32], start: usize, block: &Block) {
     if let Some(values) = values.first_chunk_mut() {
         *values = *block;
     } else {
-        values.copy_from_slice(&block[..values.len()]);
+        store_rest(values, block);
     }
+}
+
+// The ends of rows stay out of line: inlined, whole blocks would be copied by the same call of
+// `memcpy` as they are, instead of one instruction.
+#[cold]
+#[inline(never)]
+fn load_rest(values: &[f32]) -> Block {
+    let mut block = [0.0; BLOCK];
+    block[..values.len()].copy_from_slice(values);
+    block
+}
+
+#[cold]
+#[inline(never)]
+fn store_rest(values: &mut [f32], block: &Block) {
+    values.copy_from_slice(&block[..values.len()]);
 }
 
 /// A block of `value(i)`.

@@ -5,6 +5,7 @@ pub mod reference;
 
 pub use gated::{GateShape, NormGateGrads, norm_gate, norm_gate_backward};
 
+use crate::blocks::{BLOCK, block, load_block, store_block};
 use crate::partition::{ELEMENTWISE, RowParts, expect_len, for_each_chunk, sum_parts_beside};
 use crate::row_sum::{mean_and_inverse_deviation, sum_of_centred_products, sum_of_products};
 use crate::simd::vectorized;
@@ -67,11 +68,13 @@ vectorized! {
         y: &'a mut [f32],
     ) {
         let n = weight.len();
-        let bias = &bias[..n];
         for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
             let (mean, inverse) = mean_and_inverse_deviation(x, eps);
-            for c in 0..n {
-                y[c] = ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]);
+            for start in (0..n).step_by(BLOCK) {
+                let (x, weight) = (load_block(x, start), load_block(weight, start));
+                let bias = load_block(bias, start);
+                let normed = block(|c| ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]));
+                store_block(y, start, &normed);
             }
         }
     }
@@ -153,17 +156,20 @@ fn row_backward(
     grad_bias: &mut [f32],
 ) {
     let n = x.len();
-    let (weight, grad_y, grad_x) = (&weight[..n], &grad_y[..n], &mut grad_x[..n]);
-    let (grad_weight, grad_bias) = (&mut grad_weight[..n], &mut grad_bias[..n]);
     let (mean, inverse) = mean_and_inverse_deviation(x, eps);
     let share = 1.0 / n as f32;
     let mean_g = share * sum_of_products(grad_y, weight);
     let mean_gx = share * inverse * sum_of_centred_products(x, mean, grad_y, weight);
-    for c in 0..n {
-        let normalised = (x[c] - mean) * inverse;
-        grad_x[c] = inverse * (grad_y[c] * weight[c] - mean_g - normalised * mean_gx);
-        grad_weight[c] = grad_y[c].mul_add(normalised, grad_weight[c]);
-        grad_bias[c] += grad_y[c];
+    for start in (0..n).step_by(BLOCK) {
+        let (x, weight) = (load_block(x, start), load_block(weight, start));
+        let grad_y = load_block(grad_y, start);
+        let normalised = block(|c| (x[c] - mean) * inverse);
+        let centred = block(|c| grad_y[c] * weight[c] - mean_g - normalised[c] * mean_gx);
+        store_block(grad_x, start, &block(|c| inverse * centred[c]));
+        let sums = load_block(grad_weight, start);
+        store_block(grad_weight, start, &block(|c| grad_y[c].mul_add(normalised[c], sums[c])));
+        let sums = load_block(grad_bias, start);
+        store_block(grad_bias, start, &block(|c| sums[c] + grad_y[c]));
     }
 }
 

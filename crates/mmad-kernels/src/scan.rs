@@ -5,7 +5,7 @@
 //!   the directions, and no tensor has both a state and a time axis.
 //! * [`selective_scan_forward`] and [`selective_scan_backward`]: one scan of given step sizes, in
 //!   the layout of the Mamba reference code.
-//! * [`reference`]: the same in plain 64-bit loops, what all else is compared to.
+//! * [`mod@reference`]: the same in plain 64-bit loops, what all else is compared to.
 //!
 //! How the pieces stand on each other:
 //!

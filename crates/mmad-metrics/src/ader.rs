@@ -14,7 +14,7 @@
 //!
 //! These values change under monotone changes of the scores; use them only beside published ones.
 
-use crate::class_metrics::{PixelMetrics, ScoredImage};
+use crate::class_metrics::{AnnotatedMap, PixelMetrics};
 use crate::components::Components;
 use crate::error::{MetricError, MetricValue, Unit};
 use crate::precision_recall::F1Max;
@@ -35,14 +35,9 @@ const N_THRESHOLDS: usize = 21;
 const THRESHOLD_STEP: f64 = 0.05;
 const EPSILON: f64 = 1e-8;
 
-/// The label of a picture in this protocol: its mask, or the data set's word without one.
-pub(crate) fn image_label(image: &ScoredImage<'_>) -> bool {
-    image.shows_defect().unwrap_or(image.is_anomalous)
-}
-
-/// Measures the pixels of pictures whose ground truth is known.
+/// Measures the pixels of all pictures of a class.
 pub(crate) fn pixel_metrics(
-    images: &[&ScoredImage<'_>],
+    images: &[AnnotatedMap<'_>],
     pro_fpr_limit: f64,
     top: TopScore,
 ) -> PixelMetrics {
@@ -103,7 +98,7 @@ struct Edge {
 }
 
 impl Grids {
-    fn of(images: &[&ScoredImage<'_>], top: TopScore) -> Self {
+    fn of(images: &[AnnotatedMap<'_>], top: TopScore) -> Self {
         let scores = || images.iter().flat_map(|image| image.map);
         let mut grids = Self {
             lowest: scores().copied().fold(f32::INFINITY, f32::min),
@@ -288,30 +283,9 @@ mod tests {
 
     #[test]
     fn constant_maps_have_no_binned_curve() {
-        let image = ScoredImage {
-            name: "flat",
-            width: 2,
-            map: &[0.5; 4],
-            mask: Some(&[0, 0, 1, 0]),
-            score: 0.5,
-            is_anomalous: true,
-        };
-        let metrics = pixel_metrics(&[&image], 0.3, TopScore::Once);
+        let image = AnnotatedMap { width: 2, map: &[0.5; 4], mask: Some(&[0, 0, 1, 0]) };
+        let metrics = pixel_metrics(&[image], 0.3, TopScore::Once);
         assert_eq!(metrics.au_roc, Err(MetricError::ConstantMaps { value: "0.5".into() }));
         assert_eq!(metrics.f1_max.unwrap().f1, 0.0);
-    }
-
-    #[test]
-    fn the_mask_is_the_label() {
-        let image = ScoredImage {
-            name: "vanished",
-            width: 1,
-            map: &[0.5],
-            mask: Some(&[0]),
-            score: 0.5,
-            is_anomalous: true,
-        };
-        assert!(!image_label(&image));
-        assert!(image_label(&ScoredImage { mask: None, ..image }));
     }
 }

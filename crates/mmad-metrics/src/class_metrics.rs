@@ -30,22 +30,6 @@ pub struct ScoredImage<'a> {
     pub is_anomalous: bool,
 }
 
-impl ScoredImage<'_> {
-    /// Whether every pixel is known to be defective or not.
-    pub fn has_truth(&self) -> bool {
-        self.mask.is_some() || !self.is_anomalous
-    }
-
-    /// Whether the ground truth shows a defect; `None` when there is no ground truth.
-    pub fn shows_defect(&self) -> Option<bool> {
-        match self.mask {
-            Some(mask) => Some(mask.iter().fold(0, |any, &pixel| any | pixel) != 0),
-            None if self.is_anomalous => None,
-            None => Some(false),
-        }
-    }
-}
-
 /// Which definition of the pixel metrics is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -133,6 +117,23 @@ pub struct ClassCounts {
     pub regions: u64,
 }
 
+/// A checked picture whose pixels are all known to be defective or not.
+#[derive(Clone, Copy)]
+pub(crate) struct AnnotatedMap<'a> {
+    pub(crate) width: usize,
+    pub(crate) map: &'a [f32],
+    /// `None` when nothing is defective.
+    pub(crate) mask: Option<&'a [u8]>,
+}
+
+impl<'a> AnnotatedMap<'a> {
+    /// The map of an image of which is known whether its ground truth shows a defect.
+    fn of((image, shows_defect): (&ScoredImage<'a>, &Option<bool>)) -> Option<Self> {
+        let mask = if (*shows_defect)? { image.mask } else { None };
+        Some(Self { width: image.width, map: image.map, mask })
+    }
+}
+
 /// The pixel part of [`ClassMetrics`].
 pub(crate) struct PixelMetrics {
     pub(crate) au_roc: MetricValue,
@@ -190,41 +191,39 @@ pub fn class_metrics(
     if images.is_empty() {
         return Err(MetricError::NoImages);
     }
-    for image in images {
-        check_image(image)?;
-    }
-    let with_truth: Vec<&ScoredImage<'_>> = images.iter().filter(|i| i.has_truth()).collect();
+    let shows_defect: Vec<Option<bool>> =
+        images.iter().map(check_image).collect::<Result<_, _>>()?;
+    let annotated: Vec<AnnotatedMap<'_>> =
+        images.iter().zip(&shows_defect).filter_map(AnnotatedMap::of).collect();
 
-    let is_anomalous = |image: &ScoredImage<'_>| match options.protocol {
+    let label = |(image, shown): (&ScoredImage<'_>, &Option<bool>)| match options.protocol {
         Protocol::Exact => image.is_anomalous,
-        Protocol::Ader | Protocol::AderCuda => ader::image_label(image),
+        Protocol::Ader | Protocol::AderCuda => shown.unwrap_or(image.is_anomalous),
     };
-    let labels: Vec<bool> = images.iter().map(is_anomalous).collect();
+    let labels: Vec<bool> = images.iter().zip(&shows_defect).map(label).collect();
     let scores: Vec<f32> = images.iter().map(|image| image.score).collect();
     let image_ranking = Ranking::of_unit(&scores, &labels, Unit::Image)?;
     let image_f1 = f1_max_of(&image_ranking);
 
-    let pixels = if with_truth.is_empty() {
+    let pixels = if annotated.is_empty() {
         PixelMetrics::undefined(&MetricError::NoGroundTruth { images: images.len() as u64 })
     } else {
         match options.protocol {
-            Protocol::Exact => PixelMetrics::exact(&with_truth, limit),
-            Protocol::Ader => ader::pixel_metrics(&with_truth, limit, ader::TopScore::Once),
-            Protocol::AderCuda => ader::pixel_metrics(&with_truth, limit, ader::TopScore::Twice),
+            Protocol::Exact => PixelMetrics::exact(&annotated, limit),
+            Protocol::Ader => ader::pixel_metrics(&annotated, limit, ader::TopScore::Once),
+            Protocol::AderCuda => ader::pixel_metrics(&annotated, limit, ader::TopScore::Twice),
         }
     };
 
-    let count = |test: &dyn Fn(&ScoredImage<'_>) -> bool| {
-        images.iter().filter(|image| test(image)).count() as u64
+    let disagrees = |(image, shown): &(&ScoredImage<'_>, &Option<bool>)| {
+        shown.is_some_and(|shown| shown != image.is_anomalous)
     };
     let counts = ClassCounts {
         images: images.len() as u64,
-        anomalous_images: count(&|image| image.is_anomalous),
-        images_without_truth: count(&|image| !image.has_truth()),
-        label_mask_disagreements: count(&|image| {
-            image.shows_defect().is_some_and(|shown| shown != image.is_anomalous)
-        }),
-        pixels: with_truth.iter().map(|image| image.map.len() as u64).sum(),
+        anomalous_images: images.iter().filter(|image| image.is_anomalous).count() as u64,
+        images_without_truth: (images.len() - annotated.len()) as u64,
+        label_mask_disagreements: images.iter().zip(&shows_defect).filter(disagrees).count() as u64,
+        pixels: annotated.iter().map(|image| image.map.len() as u64).sum(),
         anomalous_pixels: pixels.anomalous_pixels,
         regions: pixels.regions,
     };
@@ -244,7 +243,7 @@ pub fn class_metrics(
 }
 
 impl PixelMetrics {
-    fn exact(images: &[&ScoredImage<'_>], pro_fpr_limit: f64) -> Self {
+    fn exact(images: &[AnnotatedMap<'_>], pro_fpr_limit: f64) -> Self {
         let pixels = rank_pixels(images);
         let ranking = &pixels.ranking;
         Self {
@@ -273,9 +272,10 @@ fn threshold(best: &Result<F1Max, MetricError>) -> Option<f32> {
     best.as_ref().ok().map(|best| best.threshold)
 }
 
-/// Refuses a picture that cannot be measured.
-fn check_image(image: &ScoredImage<'_>) -> Result<(), MetricError> {
-    let &ScoredImage { name, width, map, mask, score, .. } = image;
+/// Refuses a picture that cannot be measured. Says whether its ground truth shows a defect, or
+/// `None` when there is no ground truth.
+fn check_image(image: &ScoredImage<'_>) -> Result<Option<bool>, MetricError> {
+    let &ScoredImage { name, width, map, mask, score, is_anomalous } = image;
     let name = || name.to_owned();
     if width == 0
         || map.is_empty()
@@ -297,16 +297,17 @@ fn check_image(image: &ScoredImage<'_>) -> Result<(), MetricError> {
             value: map[index].to_string(),
         });
     }
-    if let Some(mask) = mask {
-        if mask.len() != map.len() {
-            return Err(MetricError::MaskSize { image: name(), map: map.len(), mask: mask.len() });
-        }
-        let value = mask.iter().fold(0, |largest, &pixel| pixel.max(largest));
-        if value > 1 {
-            return Err(MetricError::MaskValue { image: name(), value });
-        }
+    let Some(mask) = mask else {
+        return Ok(if is_anomalous { None } else { Some(false) });
+    };
+    if mask.len() != map.len() {
+        return Err(MetricError::MaskSize { image: name(), map: map.len(), mask: mask.len() });
     }
-    Ok(())
+    match mask.iter().fold(0, |largest, &pixel| pixel.max(largest)) {
+        0 => Ok(Some(false)),
+        1 => Ok(Some(true)),
+        value => Err(MetricError::MaskValue { image: name(), value }),
+    }
 }
 
 #[cfg(test)]
@@ -390,6 +391,16 @@ mod tests {
         assert_eq!(metrics.counts.label_mask_disagreements, 2);
         assert_eq!(metrics.counts.anomalous_images, 2);
         assert_eq!(metrics.image_au_roc, Ok((1.0 + 0.5) / 4.0));
+    }
+
+    #[test]
+    fn the_binned_protocols_take_labels_from_masks() {
+        let vanished = ScoredImage { mask: Some(&[0, 0]), score: 0.1, ..DEFECTIVE };
+        let unannotated = ScoredImage { mask: None, score: 0.8, ..DEFECTIVE };
+        let options = MetricOptions { protocol: Protocol::Ader, ..MetricOptions::default() };
+        let metrics = class_metrics(&[DEFECTIVE, vanished, unannotated], &options).unwrap();
+        assert_eq!(metrics.image_au_roc, Ok(1.0));
+        assert_eq!(metrics.counts.anomalous_images, 3);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! All pixels of a class, ranked.
 
-use crate::class_metrics::ScoredImage;
+use crate::class_metrics::AnnotatedMap;
 use crate::components::Components;
 use crate::error::Unit;
 use crate::order::{order_key, score_of_key};
@@ -15,11 +15,10 @@ pub(crate) struct RankedPixels {
     pub(crate) n_regions: u64,
 }
 
-/// Ranks the pixels of pictures whose ground truth is known; a picture without a mask is free of
-/// defects. Maps and masks have been checked before.
+/// Ranks the pixels of all pictures of a class.
 ///
 /// Extra memory: about 80 bytes per defective pixel, nothing per defect-free pixel.
-pub(crate) fn rank_pixels(images: &[&ScoredImage<'_>]) -> RankedPixels {
+pub(crate) fn rank_pixels(images: &[AnnotatedMap<'_>]) -> RankedPixels {
     let (positives, n_regions) = gather_positives(images);
 
     let mut steps = Vec::new();
@@ -62,7 +61,7 @@ impl Positive {
 }
 
 /// The defective pixels of all pictures, sorted, and the number of regions they form.
-fn gather_positives(images: &[&ScoredImage<'_>]) -> (Vec<Positive>, u64) {
+fn gather_positives(images: &[AnnotatedMap<'_>]) -> (Vec<Positive>, u64) {
     let mut positives = Vec::new();
     let mut n_regions = 0;
     for image in images {

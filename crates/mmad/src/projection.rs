@@ -20,7 +20,8 @@ pub fn principal_directions(maps: impl Iterator<Item = Tensor<4>>, width: usize)
 
 /// Mean and inverse standard deviation of every channel of maps `[1, h, w, channels]`.
 ///
-/// A channel that never changes keeps its scale.
+/// A channel that hardly changes is scaled by a hundredth of the largest deviation instead of its
+/// own, so that the first picture in which it does change stays within bounds.
 pub fn mean_and_scale(maps: impl Iterator<Item = Tensor<4>>) -> (Vec<f32>, Vec<f32>) {
     let (mut sum, mut squares) = (Vec::<f64>::new(), Vec::<f64>::new());
     let mut n_pixels = 0.0;
@@ -38,13 +39,19 @@ pub fn mean_and_scale(maps: impl Iterator<Item = Tensor<4>>) -> (Vec<f32>, Vec<f
         }
     }
     let mean: Vec<f64> = sum.iter().map(|sum| sum / f64::max(n_pixels, 1.0)).collect();
-    let scale = squares.iter().zip(&mean).map(|(square, mean)| {
-        let deviation = (square / f64::max(n_pixels, 1.0) - mean * mean).max(0.0).sqrt();
-        if deviation > 1e-6 { (1.0 / deviation) as f32 } else { 1.0 }
-    });
-    let scale = scale.collect();
+    let deviations: Vec<f64> = squares
+        .iter()
+        .zip(&mean)
+        .map(|(square, mean)| (square / f64::max(n_pixels, 1.0) - mean * mean).max(0.0).sqrt())
+        .collect();
+    let largest = deviations.iter().copied().fold(0.0, f64::max);
+    let floor = if largest > 0.0 { SMALLEST_SHARE * largest } else { 1.0 };
+    let scale = deviations.iter().map(|deviation| (1.0 / deviation.max(floor)) as f32).collect();
     (mean.into_iter().map(|mean| mean as f32).collect(), scale)
 }
+
+/// Smallest deviation that a channel is scaled by, as a share of the largest.
+const SMALLEST_SHARE: f64 = 0.01;
 
 fn add_second_moment(moment: &mut DMatrix<f64>, map: Tensor<4>) {
     let [_, height, width, channels] = map.dims();
@@ -102,6 +109,7 @@ mod tests {
             let (sum, square) = standard.fold((0.0, 0.0), |(s, q), x| (s + x, q + x * x));
             assert!(sum.abs() < 1e-5 && (square / 4.0 - 1.0_f32).abs() < 1e-5);
         }
-        assert_eq!((mean[2], scale[2]), (7.0, 1.0));
+        assert_eq!(mean[2], 7.0);
+        assert!((scale[2] - scale[1] / 0.01).abs() < 1e-3 * scale[2]);
     }
 }

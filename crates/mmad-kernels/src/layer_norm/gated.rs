@@ -83,7 +83,8 @@ vectorized! {
             let z = &gate[gate_shape.offset..][..n];
             let (mean, inverse) = mean_and_inverse_deviation(x, shape.eps);
             for start in (0..n).step_by(BLOCK) {
-                let [x, weight, bias, z] = [x, weight, bias, z].map(|row| load_block(row, start));
+                let (x, z) = (load_block(x, start), load_block(z, start));
+                let (weight, bias) = (load_block(weight, start), load_block(bias, start));
                 let gated = block(|c| {
                     ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]) * silu(z[c])
                 });
@@ -185,8 +186,9 @@ vectorized! {
             let (z, grad_z) = (&gate[offset..][..n], &mut grad_gate[offset..][..n]);
             let (mean, inverse) = mean_and_inverse_deviation(x, shape.eps);
             for start in (0..n).step_by(BLOCK) {
-                let [x, weight, bias, z, grad_y] =
-                    [x, weight, bias, z, grad_y].map(|row| load_block(row, start));
+                let (x, z) = (load_block(x, start), load_block(z, start));
+                let (weight, bias) = (load_block(weight, start), load_block(bias, start));
+                let grad_y = load_block(grad_y, start);
                 let slope = block(|c| {
                     let normed = ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]);
                     grad_y[c] * normed * silu_slope(z[c])

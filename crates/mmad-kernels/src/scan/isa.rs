@@ -30,14 +30,13 @@ impl Isa {
 
     /// All that this processor has, fastest first; the last is always the portable one.
     pub fn available() -> Vec<Self> {
-        let mut proofs = Vec::new();
+        let portable = Proof::Portable(Portable);
         #[cfg(target_arch = "x86_64")]
-        {
-            proofs.extend(V4::try_new().map(Proof::Avx512));
-            proofs.extend(V3::try_new().map(Proof::Avx2));
-        }
-        proofs.push(Proof::Portable(Portable));
-        proofs.into_iter().map(Self).collect()
+        let fast =
+            V4::try_new().map(Proof::Avx512).into_iter().chain(V3::try_new().map(Proof::Avx2));
+        #[cfg(not(target_arch = "x86_64"))]
+        let fast = [];
+        fast.into_iter().chain([portable]).map(Self).collect()
     }
 
     /// `avx512`, `avx2` or `portable`.
