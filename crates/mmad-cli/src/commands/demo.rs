@@ -31,7 +31,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Minutes of training
-    #[arg(long, value_name = "N", default_value_t = 1.75)]
+    #[arg(long, value_name = "N", default_value_t = 2.4)]
     minutes: f64,
     /// Height and width of the pictures, in pixels; a multiple of 32
     #[arg(long, value_name = "PX", default_value_t = 128)]
