@@ -15,7 +15,7 @@ use rand::Rng as _;
 /// A configuration that builds in a moment.
 fn small(entry: &MethodEntry) -> RunConfig {
     let mut config = RunConfig::preset(Preset::Quick);
-    config.method = entry.id.to_owned();
+    entry.id.clone_into(&mut config.method);
     config.encoder.arch = Arch::Resnet10;
     config.mmad.widths = [16, 32, 64];
     config.mmad.directions = 2;
