@@ -2,7 +2,7 @@
 //!
 //! Feature maps are `[batch, height, width, channels]`, because every costly operation of MMAD
 //! (the scans, the depthwise convolutions, the products with small matrices) then reads memory in
-//! order. [`reference`] holds the twins.
+//! order. [`mod@reference`] holds the twins.
 
 mod folded;
 mod host_op;
