@@ -2,10 +2,14 @@
 
 pub mod reference;
 
-use crate::blocks::{BLOCK, block, load_block, store_block};
+use std::f32::consts::FRAC_1_SQRT_2;
+
+use pulp::Simd;
+
+use crate::elementary::{erf, exp, sigmoid};
 use crate::partition::{ELEMENTWISE, expect_len, for_each_chunk};
 use crate::simd::vectorized;
-use crate::vector_math::{erf, exp, sigmoid};
+use crate::vector::Vector;
 
 /// Slope of [`Pointwise::LeakyRelu`] below zero.
 pub const LEAKY_SLOPE: f32 = 0.1;
@@ -57,9 +61,9 @@ pub fn forward(activation: Pointwise, x: &[f32], y: &mut [f32]) {
 }
 
 vectorized! {
-    fn apply<'a, F: Function>(x: &'a [f32], y: &'a mut [f32]) {
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = F::value(x);
+    fn apply<'a, S, F: Function>(simd, x: &'a [f32], y: &'a mut [f32]) {
+        for start in (0..y.len()).step_by(S::F32_LANES) {
+            F::value(Vector::load(simd, x, start)).store(y, start);
         }
     }
 }
@@ -86,9 +90,15 @@ pub fn backward(activation: Pointwise, x: &[f32], grad_y: &[f32], grad_x: &mut [
 }
 
 vectorized! {
-    fn apply_slope<'a, F: Function>(x: &'a [f32], grad_y: &'a [f32], grad_x: &'a mut [f32]) {
-        for ((grad_x, &grad_y), &x) in grad_x.iter_mut().zip(grad_y).zip(x) {
-            *grad_x = grad_y * F::slope(x);
+    fn apply_slope<'a, S, F: Function>(
+        simd,
+        x: &'a [f32],
+        grad_y: &'a [f32],
+        grad_x: &'a mut [f32],
+    ) {
+        for start in (0..grad_x.len()).step_by(S::F32_LANES) {
+            let slope = F::slope(Vector::load(simd, x, start));
+            (Vector::load(simd, grad_y, start) * slope).store(grad_x, start);
         }
     }
 }
@@ -113,12 +123,12 @@ pub fn gelu_gate(channels: usize, x: &[f32], y: &mut [f32]) {
 }
 
 vectorized! {
-    fn gelu_gate_rows<'a>(channels: usize, x: &'a [f32], y: &'a mut [f32]) {
+    fn gelu_gate_rows<'a, S>(simd, channels: usize, x: &'a [f32], y: &'a mut [f32]) {
         for (x, y) in x.chunks_exact(2 * channels).zip(y.chunks_exact_mut(channels)) {
             let (a, b) = x.split_at(channels);
-            for start in (0..channels).step_by(BLOCK) {
-                let (a, b) = (load_block(a, start), load_block(b, start));
-                store_block(y, start, &block(|c| gelu(a[c]) * b[c]));
+            for start in (0..channels).step_by(S::F32_LANES) {
+                let (a, b) = (Vector::load(simd, a, start), Vector::load(simd, b, start));
+                (gelu(a) * b).store(y, start);
             }
         }
     }
@@ -145,7 +155,8 @@ pub fn gelu_gate_backward(channels: usize, x: &[f32], grad_y: &[f32], grad_x: &m
 }
 
 vectorized! {
-    fn gelu_gate_backward_rows<'a>(
+    fn gelu_gate_backward_rows<'a, S>(
+        simd,
         channels: usize,
         x: &'a [f32],
         grad_y: &'a [f32],
@@ -154,11 +165,11 @@ vectorized! {
         let rows = x.chunks_exact(2 * channels).zip(grad_y.chunks_exact(channels));
         for (grad_x, (x, grad_y)) in grad_x.chunks_exact_mut(2 * channels).zip(rows) {
             let ((a, b), (grad_a, grad_b)) = (x.split_at(channels), grad_x.split_at_mut(channels));
-            for start in (0..channels).step_by(BLOCK) {
-                let (a, b) = (load_block(a, start), load_block(b, start));
-                let grad_y = load_block(grad_y, start);
-                store_block(grad_a, start, &block(|c| grad_y[c] * b[c] * gelu_slope(a[c])));
-                store_block(grad_b, start, &block(|c| grad_y[c] * gelu(a[c])));
+            for start in (0..channels).step_by(S::F32_LANES) {
+                let (a, b) = (Vector::load(simd, a, start), Vector::load(simd, b, start));
+                let grad_y = Vector::load(simd, grad_y, start);
+                (grad_y * b * gelu_slope(a)).store(grad_a, start);
+                (grad_y * gelu(a)).store(grad_b, start);
             }
         }
     }
@@ -173,50 +184,12 @@ fn rows_per_task(op: &str, channels: usize, len: usize) -> usize {
     (ELEMENTWISE / channels.max(1)).max(1)
 }
 
-/// `x sigmoid(x)`.
-#[inline(always)]
-pub(crate) fn silu(x: f32) -> f32 {
-    x / (1.0 + exp(-x))
-}
-
-/// The derivative of [`silu`].
-#[inline(always)]
-pub(crate) fn silu_slope(x: f32) -> f32 {
-    let s = sigmoid(x);
-    s * (1.0 + x * (1.0 - s))
-}
-
-#[inline(always)]
-fn gelu(x: f32) -> f32 {
-    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
-}
-
-#[inline(always)]
-fn gelu_slope(x: f32) -> f32 {
-    let cumulative = 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
-    // 1 / √(2π)
-    let density = 0.398_942_3 * exp(-0.5 * x * x);
-    cumulative + x * density
-}
-
-#[inline(always)]
-fn sigmoid_slope(x: f32) -> f32 {
-    let s = sigmoid(x);
-    s * (1.0 - s)
-}
-
-/// `max(x, 0)`, where not-a-number stays not-a-number.
-#[inline(always)]
-fn relu(x: f32) -> f32 {
-    if x < 0.0 { 0.0 } else { x }
-}
-
-/// A function of one value that kernels can be built around.
+/// A function of one value that kernels can be built around. Always inlined.
 pub(crate) trait Function {
-    /// The function. Always inlined.
-    fn value(x: f32) -> f32;
-    /// Its derivative. Always inlined.
-    fn slope(x: f32) -> f32;
+    /// The function.
+    fn value<S: Simd>(x: Vector<S>) -> Vector<S>;
+    /// Its derivative.
+    fn slope<S: Simd>(x: Vector<S>) -> Vector<S>;
 }
 
 /// Implements [`Function`] for a type of its own.
@@ -226,31 +199,62 @@ macro_rules! function {
 
         impl Function for $name {
             #[inline(always)]
-            fn value($x: f32) -> f32 {
+            fn value<S: Simd>($x: Vector<S>) -> Vector<S> {
                 $value
             }
 
             #[inline(always)]
-            fn slope($x: f32) -> f32 {
+            fn slope<S: Simd>($x: Vector<S>) -> Vector<S> {
                 $slope
             }
         }
     };
 }
 
-function!(Identity, |x| x, {
-    let _ = x;
-    1.0
-});
+function!(Identity, |x| x, x.same(1.0));
 function!(Silu, |x| silu(x), silu_slope(x));
 function!(Gelu, |x| gelu(x), gelu_slope(x));
-function!(Sigmoid, |x| sigmoid(x), sigmoid_slope(x));
-function!(Relu, |x| relu(x), if x > 0.0 { 1.0 } else { 0.0 });
-function!(
-    LeakyRelu,
-    |x| if x < 0.0 { LEAKY_SLOPE * x } else { x },
-    if x > 0.0 { 1.0 } else { LEAKY_SLOPE }
-);
+function!(Sigmoid, |x| sigmoid(x), sigmoid(x) * (x.same(1.0) - sigmoid(x)));
+function!(Relu, |x| leaky(x, 0.0), leaky_slope(x, 0.0));
+function!(LeakyRelu, |x| leaky(x, LEAKY_SLOPE), leaky_slope(x, LEAKY_SLOPE));
+
+/// `x sigmoid(x)`.
+#[inline(always)]
+pub(crate) fn silu<S: Simd>(x: Vector<S>) -> Vector<S> {
+    x / (exp(-x) + 1.0)
+}
+
+/// The derivative of [`silu`].
+#[inline(always)]
+pub(crate) fn silu_slope<S: Simd>(x: Vector<S>) -> Vector<S> {
+    let s = sigmoid(x);
+    s.mul_add(x * (x.same(1.0) - s), s)
+}
+
+#[inline(always)]
+fn gelu<S: Simd>(x: Vector<S>) -> Vector<S> {
+    x * 0.5 * (erf(x * FRAC_1_SQRT_2) + 1.0)
+}
+
+#[inline(always)]
+fn gelu_slope<S: Simd>(x: Vector<S>) -> Vector<S> {
+    let cumulative = (erf(x * FRAC_1_SQRT_2) + 1.0) * 0.5;
+    // 1 / √(2π)
+    let density = exp(x * x * -0.5) * 0.398_942_3;
+    x.mul_add(density, cumulative)
+}
+
+/// `x` above zero, `slope` times `x` below; not-a-number stays not-a-number.
+#[inline(always)]
+fn leaky<S: Simd>(x: Vector<S>, slope: f32) -> Vector<S> {
+    x.if_less(x.same(0.0), x * slope, x)
+}
+
+/// The derivative of [`leaky`], `slope` at zero.
+#[inline(always)]
+fn leaky_slope<S: Simd>(x: Vector<S>, slope: f32) -> Vector<S> {
+    x.same(0.0).if_less(x, x.same(1.0), x.same(slope))
+}
 
 #[cfg(test)]
 mod tests {

@@ -46,7 +46,7 @@ pub fn gaussian(height: usize, width: usize, sigma: f64, radius: usize, map: &mu
 
 vectorized! {
     /// `sum += weight * x`.
-    fn add_scaled<'a>(weight: f64, x: &'a [f64], sum: &'a mut [f64]) {
+    fn add_scaled<'a, S>(_simd, weight: f64, x: &'a [f64], sum: &'a mut [f64]) {
         for (sum, x) in sum.iter_mut().zip(x) {
             *sum = x.mul_add(weight, *sum);
         }

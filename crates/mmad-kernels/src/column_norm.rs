@@ -3,10 +3,13 @@
 
 pub(crate) mod reference;
 
+use pulp::Simd;
+
 use crate::activation::{Activation, Function, Identity, Relu, Silu};
 use crate::partition::{ELEMENTWISE, RowParts, for_each_chunk};
 use crate::scratch;
 use crate::simd::vectorized;
+use crate::vector::Vector;
 
 /// Fewest rows that are worth a partial sum of their own.
 const MIN_PART_ROWS: usize = 64;
@@ -77,7 +80,7 @@ pub(crate) fn moments(shape: GroupedRows, x: &[f32]) -> Moments {
 
 vectorized! {
     /// The mean of every column of `x` and the sum of squared differences from it.
-    fn part_moments<'a>(x: &'a [f32], mean: &'a mut [f32], squares: &'a mut [f32]) {
+    fn part_moments<'a, S>(_simd, x: &'a [f32], mean: &'a mut [f32], squares: &'a mut [f32]) {
         let channels = mean.len();
         mean.fill(0.0);
         squares.fill(0.0);
@@ -140,12 +143,15 @@ pub(crate) fn apply(
 }
 
 vectorized! {
-    fn apply_rows<'a, F: Function>(x: &'a [f32], affine: Affine<'a>, y: &'a mut [f32]) {
+    fn apply_rows<'a, S, F: Function>(simd, x: &'a [f32], affine: Affine<'a>, y: &'a mut [f32]) {
         let n = affine.centre.len();
-        let (centre, scale, shift) = (affine.centre, &affine.scale[..n], &affine.shift[..n]);
-        for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
-            for c in 0..n {
-                y[c] = F::value((x[c] - centre[c]).mul_add(scale[c], shift[c]));
+        // Columns outside: what belongs to a column stays in registers.
+        for start in (0..n).step_by(S::F32_LANES) {
+            let load = |row| Vector::load(simd, row, start);
+            let [centre, scale] = [load(affine.centre), load(affine.scale)];
+            let shift = load(affine.shift);
+            for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
+                F::value((load(x) - centre).mul_add(scale, shift)).store(y, start);
             }
         }
     }
@@ -235,7 +241,6 @@ pub(crate) fn backward(
 
 impl<'a> Saved<'a> {
     /// What concerns `count` rows from `first_row` on, all of one group.
-    #[inline(always)]
     fn rows(self, group: usize, channels: usize, first_row: usize, count: usize) -> Saved<'a> {
         Saved {
             x: &self.x[first_row * channels..][..count * channels],
@@ -246,56 +251,84 @@ impl<'a> Saved<'a> {
         }
     }
 
-    /// The normalised value in channel `c` of the row `x`.
+    /// What concerns the channels from `start` on.
     #[inline(always)]
-    fn normalised(&self, x: &[f32], c: usize) -> f32 {
-        (x[c] - self.mean[c]) * self.inverse_deviation[c]
+    fn columns<S: Simd>(&self, simd: S, start: usize) -> SavedColumns<S> {
+        let load = |row| Vector::load(simd, row, start);
+        SavedColumns {
+            simd,
+            start,
+            mean: load(self.mean),
+            inverse_deviation: load(self.inverse_deviation),
+            weight: load(self.weight),
+            bias: load(self.bias),
+        }
     }
+}
 
-    /// What entered the activation.
+/// One vector of channels of [`Saved`].
+struct SavedColumns<S: Simd> {
+    simd: S,
+    start: usize,
+    mean: Vector<S>,
+    inverse_deviation: Vector<S>,
+    weight: Vector<S>,
+    bias: Vector<S>,
+}
+
+impl<S: Simd> SavedColumns<S> {
+    /// The normalised values of the row `x`, and the gradient before the activation.
     #[inline(always)]
-    fn activated(&self, normalised: f32, c: usize) -> f32 {
-        normalised.mul_add(self.weight[c], self.bias[c])
+    fn row<F: Function>(&self, x: &[f32], grad_y: &[f32]) -> (Vector<S>, Vector<S>) {
+        let load = |row| Vector::load(self.simd, row, self.start);
+        let normalised = (load(x) - self.mean) * self.inverse_deviation;
+        let slope = F::slope(normalised.mul_add(self.weight, self.bias));
+        (normalised, load(grad_y) * slope)
     }
 }
 
 vectorized! {
-    fn add_sums<'a, F: Function>(
+    fn add_sums<'a, S, F: Function>(
+        simd,
         saved: Saved<'a>,
         grad_y: &'a [f32],
         sum: &'a mut [f32],
         sum_x: &'a mut [f32],
     ) {
         let n = sum.len();
-        let (saved, sum_x) = (saved.rows(0, n, 0, saved.x.len() / n), &mut sum_x[..n]);
-        for (x, grad_y) in saved.x.chunks_exact(n).zip(grad_y.chunks_exact(n)) {
-            for c in 0..n {
-                let normalised = saved.normalised(x, c);
-                let g = grad_y[c] * F::slope(saved.activated(normalised, c));
-                sum[c] += g;
-                sum_x[c] = g.mul_add(normalised, sum_x[c]);
+        for start in (0..n).step_by(S::F32_LANES) {
+            let columns = saved.columns(simd, start);
+            let mut g_sum = Vector::load(simd, sum, start);
+            let mut gx_sum = Vector::load(simd, sum_x, start);
+            for (x, grad_y) in saved.x.chunks_exact(n).zip(grad_y.chunks_exact(n)) {
+                let (normalised, g) = columns.row::<F>(x, grad_y);
+                g_sum = g_sum + g;
+                gx_sum = g.mul_add(normalised, gx_sum);
             }
+            g_sum.store(sum, start);
+            gx_sum.store(sum_x, start);
         }
     }
 }
 
 vectorized! {
-    fn centre_rows<'a, F: Function>(
+    fn centre_rows<'a, S, F: Function>(
+        simd,
         saved: Saved<'a>,
         grad_y: &'a [f32],
         means: (&'a [f32], &'a [f32]),
         grad_x: &'a mut [f32],
     ) {
         let n = means.0.len();
-        let (mean_g, mean_gx) = (means.0, &means.1[..n]);
-        let saved = saved.rows(0, n, 0, saved.x.len() / n);
-        let rows = saved.x.chunks_exact(n).zip(grad_y.chunks_exact(n));
-        for (grad_x, (x, grad_y)) in grad_x.chunks_exact_mut(n).zip(rows) {
-            for c in 0..n {
-                let normalised = saved.normalised(x, c);
-                let g = grad_y[c] * F::slope(saved.activated(normalised, c));
-                let centred = g - mean_g[c] - normalised * mean_gx[c];
-                grad_x[c] = saved.weight[c] * saved.inverse_deviation[c] * centred;
+        for start in (0..n).step_by(S::F32_LANES) {
+            let columns = saved.columns(simd, start);
+            let scale = columns.weight * columns.inverse_deviation;
+            let mean_g = Vector::load(simd, means.0, start);
+            let mean_gx = Vector::load(simd, means.1, start);
+            let rows = saved.x.chunks_exact(n).zip(grad_y.chunks_exact(n));
+            for (grad_x, (x, grad_y)) in grad_x.chunks_exact_mut(n).zip(rows) {
+                let (normalised, g) = columns.row::<F>(x, grad_y);
+                (scale * (g - mean_g - normalised * mean_gx)).store(grad_x, start);
             }
         }
     }

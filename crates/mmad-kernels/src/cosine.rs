@@ -35,7 +35,7 @@ pub fn cosine_distance(channels: usize, a: &[f32], b: &[f32], distance: &mut [f6
 }
 
 vectorized! {
-    fn distances<'a>(channels: usize, a: &'a [f32], b: &'a [f32], distance: &'a mut [f64]) {
+    fn distances<'a, S>(_simd, channels: usize, a: &'a [f32], b: &'a [f32], distance: &'a mut [f64]) {
         for (pixel, distance) in distance.iter_mut().enumerate() {
             let a = &a[pixel * channels..][..channels];
             let b = &b[pixel * channels..][..channels];

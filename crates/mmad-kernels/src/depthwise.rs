@@ -12,6 +12,7 @@ use crate::matmul::sum_rows;
 use crate::partition::{RowParts, expect_len, for_each_chunk, sum_parts};
 use crate::scratch::{self, Scratch};
 use crate::simd::{dispatch, vectorized};
+use crate::vector::Vector;
 
 /// Map rows per task. Every task also reads `kernel - 1` rows of its neighbours.
 const TASK_ROWS: usize = 16;
@@ -101,9 +102,9 @@ pub fn forward(
 }
 
 vectorized! {
-    fn silu_in_place<'a>(values: &'a mut [f32]) {
-        for value in values {
-            *value = silu(*value);
+    fn silu_in_place<'a, S>(simd, values: &'a mut [f32]) {
+        for start in (0..values.len()).step_by(S::F32_LANES) {
+            silu(Vector::load(simd, values, start)).store(values, start);
         }
     }
 }

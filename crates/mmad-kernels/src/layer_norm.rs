@@ -5,10 +5,12 @@ pub mod reference;
 
 pub use gated::{GateShape, NormGateGrads, norm_gate, norm_gate_backward};
 
-use crate::blocks::{BLOCK, block, load_block, store_block};
+use pulp::Simd;
+
 use crate::partition::{ELEMENTWISE, RowParts, expect_len, for_each_chunk, sum_parts_beside};
-use crate::row_sum::{mean_and_inverse_deviation, sum_of_centred_products, sum_of_products};
+use crate::row_sum::mean_and_inverse_deviation;
 use crate::simd::vectorized;
+use crate::vector::Vector;
 
 /// Fewest rows that are worth a partial sum of their own.
 const MIN_PART_ROWS: usize = 128;
@@ -60,7 +62,8 @@ pub fn forward(shape: LayerNormShape, x: &[f32], weight: &[f32], bias: &[f32], y
 }
 
 vectorized! {
-    fn forward_rows<'a>(
+    fn forward_rows<'a, S>(
+        simd,
         eps: f32,
         x: &'a [f32],
         weight: &'a [f32],
@@ -69,13 +72,76 @@ vectorized! {
     ) {
         let n = weight.len();
         for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
-            let (mean, inverse) = mean_and_inverse_deviation(x, eps);
-            for start in (0..n).step_by(BLOCK) {
-                let (x, weight) = (load_block(x, start), load_block(weight, start));
-                let bias = load_block(bias, start);
-                let normed = block(|c| ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]));
-                store_block(y, start, &normed);
+            let row = NormalisedRow::new(simd, x, eps);
+            for start in (0..n).step_by(S::F32_LANES) {
+                row.affine(weight, bias, start).store(y, start);
             }
+        }
+    }
+}
+
+/// A row and what brings it to mean 0 and variance 1.
+struct NormalisedRow<'a, S: Simd> {
+    simd: S,
+    x: &'a [f32],
+    mean: f32,
+    inverse_deviation: f32,
+}
+
+impl<'a, S: Simd> NormalisedRow<'a, S> {
+    #[inline(always)]
+    fn new(simd: S, x: &'a [f32], eps: f32) -> Self {
+        let (mean, inverse_deviation) = mean_and_inverse_deviation(simd, x, eps);
+        Self { simd, x, mean, inverse_deviation }
+    }
+
+    /// The normalised values from `start` on.
+    #[inline(always)]
+    fn normalised(&self, start: usize) -> Vector<S> {
+        (Vector::load(self.simd, self.x, start) - self.mean) * self.inverse_deviation
+    }
+
+    /// `normalised * weight + bias` from `start` on.
+    #[inline(always)]
+    fn affine(&self, weight: &[f32], bias: &[f32], start: usize) -> Vector<S> {
+        let load = |row| Vector::load(self.simd, row, start);
+        self.normalised(start).mul_add(load(weight), load(bias))
+    }
+
+    /// The gradients of the row, given that of its affine image; those of weight and bias are
+    /// added to what is there.
+    ///
+    /// With `x̂` the normalised row and `g = grad_y * weight`:
+    /// `grad_x = (g - mean(g) - x̂ mean(g x̂)) / deviation`.
+    /// Source: Ba, Kiros and Hinton 2016, "Layer normalization", differentiated by hand.
+    #[inline(always)]
+    fn backward(
+        &self,
+        weight: &[f32],
+        grad_y: &[f32],
+        grad_x: &mut [f32],
+        grad_weight: &mut [f32],
+        grad_bias: &mut [f32],
+    ) {
+        let n = self.x.len();
+        let (mut sum_g, mut sum_gx) =
+            (Vector::splat(self.simd, 0.0), Vector::splat(self.simd, 0.0));
+        for start in (0..n).step_by(S::F32_LANES) {
+            let load = |row| Vector::load(self.simd, row, start);
+            // Behind the end of the row, `g` is zero.
+            let g = load(grad_y) * load(weight);
+            sum_g = sum_g + g;
+            sum_gx = g.mul_add(self.normalised(start), sum_gx);
+        }
+        let share = 1.0 / n as f32;
+        let (mean_g, mean_gx) = (share * sum_g.sum(), share * sum_gx.sum());
+        for start in (0..n).step_by(S::F32_LANES) {
+            let load = |row: &[f32]| Vector::load(self.simd, row, start);
+            let (normalised, grad_y) = (self.normalised(start), load(grad_y));
+            let centred = grad_y * load(weight) - mean_g - normalised * mean_gx;
+            (centred * self.inverse_deviation).store(grad_x, start);
+            grad_y.mul_add(normalised, load(grad_weight)).store(grad_weight, start);
+            (load(grad_bias) + grad_y).store(grad_bias, start);
         }
     }
 }
@@ -124,7 +190,8 @@ pub fn backward(
 }
 
 vectorized! {
-    fn backward_rows<'a>(
+    fn backward_rows<'a, S>(
+        simd,
         eps: f32,
         x: &'a [f32],
         weight: &'a [f32],
@@ -136,40 +203,9 @@ vectorized! {
         let n = weight.len();
         let rows = x.chunks_exact(n).zip(grad_y.chunks_exact(n));
         for ((x, grad_y), grad_x) in rows.zip(grad_x.chunks_exact_mut(n)) {
-            row_backward(eps, x, weight, grad_y, grad_x, grad_weight, grad_bias);
+            let row = NormalisedRow::new(simd, x, eps);
+            row.backward(weight, grad_y, grad_x, grad_weight, grad_bias);
         }
-    }
-}
-
-/// With `x̂` the normalised row and `g = grad_y * weight`:
-/// `grad_x = (g - mean(g) - x̂ mean(g x̂)) / deviation`.
-///
-/// Source: Ba, Kiros and Hinton 2016, "Layer normalization", differentiated by hand.
-#[inline(always)]
-fn row_backward(
-    eps: f32,
-    x: &[f32],
-    weight: &[f32],
-    grad_y: &[f32],
-    grad_x: &mut [f32],
-    grad_weight: &mut [f32],
-    grad_bias: &mut [f32],
-) {
-    let n = x.len();
-    let (mean, inverse) = mean_and_inverse_deviation(x, eps);
-    let share = 1.0 / n as f32;
-    let mean_g = share * sum_of_products(grad_y, weight);
-    let mean_gx = share * inverse * sum_of_centred_products(x, mean, grad_y, weight);
-    for start in (0..n).step_by(BLOCK) {
-        let (x, weight) = (load_block(x, start), load_block(weight, start));
-        let grad_y = load_block(grad_y, start);
-        let normalised = block(|c| (x[c] - mean) * inverse);
-        let centred = block(|c| grad_y[c] * weight[c] - mean_g - normalised[c] * mean_gx);
-        store_block(grad_x, start, &block(|c| inverse * centred[c]));
-        let sums = load_block(grad_weight, start);
-        store_block(grad_weight, start, &block(|c| grad_y[c].mul_add(normalised[c], sums[c])));
-        let sums = load_block(grad_bias, start);
-        store_block(grad_bias, start, &block(|c| sums[c] + grad_y[c]));
     }
 }
 

@@ -3,6 +3,9 @@
 //! Feature maps are channels-last, `[batch, height, width, channels]`, which is also a matrix with
 //! one row per pixel. Weights have PyTorch's layout. Every fast kernel has a slow twin in a module
 //! `reference`, and results have the same bits for every number of threads.
+//!
+//! The instruction set is chosen at run time. The environment variable `MMAD_SIMD` can hold the
+//! dense kernels to a smaller one, `avx2` or `scalar`, for comparisons and for tests.
 
 // Vector code runs only when it is inlined into the function that switches the instruction set.
 #![allow(clippy::inline_always)]
@@ -23,8 +26,8 @@ pub mod scan;
 pub mod upsample;
 pub mod vector_math;
 
-mod blocks;
 mod column_norm;
+mod elementary;
 mod matmul;
 mod outer_tile;
 mod panels;
@@ -35,3 +38,4 @@ mod scratch;
 mod simd;
 #[cfg(test)]
 mod testing;
+mod vector;

@@ -69,7 +69,7 @@ pub(crate) fn sum_rows(x: &[f32], columns: usize, out: &mut [f32]) {
 
 vectorized! {
     /// Adds all rows of `x` to `sums`, one sum per column.
-    fn add_rows<'a>(x: &'a [f32], sums: &'a mut [f32]) {
+    fn add_rows<'a, S>(_simd, x: &'a [f32], sums: &'a mut [f32]) {
         for row in x.chunks_exact(sums.len().max(1)) {
             for (sum, value) in sums.iter_mut().zip(row) {
                 *sum += value;

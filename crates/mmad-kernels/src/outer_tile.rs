@@ -131,13 +131,15 @@ impl AddOuterProducts<'_> {
                 }
             }
         }
-        for (r, sums) in sums.iter().enumerate() {
+        // Indices, because an iterator would take the address of the sums and keep them in memory.
+        #[allow(clippy::needless_range_loop)]
+        for r in 0..ROWS {
             let out = &mut self.out[(row + r) * self.columns..][..self.columns];
-            for (v, &sum) in sums.iter().enumerate() {
+            for v in 0..VECTORS {
                 let first = self.panel * tile_width() + v * S::F32_LANES;
                 let last = self.columns.min(first + S::F32_LANES);
                 let out = &mut out[first..last];
-                store(simd, out, simd.add_f32s(load(simd, out), sum));
+                store(simd, out, simd.add_f32s(load(simd, out), sums[r][v]));
             }
         }
     }

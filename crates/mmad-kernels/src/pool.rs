@@ -68,7 +68,7 @@ pub fn max_pool(shape: MaxPoolShape, x: &[f32], y: &mut [f32]) {
 }
 
 vectorized! {
-    fn max_pool_row<'a>(shape: MaxPoolShape, row: usize, x: &'a [f32], y: &'a mut [f32]) {
+    fn max_pool_row<'a, S>(_simd, shape: MaxPoolShape, row: usize, x: &'a [f32], y: &'a mut [f32]) {
         for (column, y) in y.chunks_exact_mut(shape.channels).enumerate() {
             y.fill(f32::NEG_INFINITY);
             for pixel in shape.window(row, column) {
@@ -168,7 +168,7 @@ pub fn global_mean(shape: GlobalPoolShape, x: &[f32], y: &mut [f32]) {
 
 vectorized! {
     /// Adds all rows of `x` to `sums`, one sum per column.
-    fn add_rows<'a>(x: &'a [f32], sums: &'a mut [f64]) {
+    fn add_rows<'a, S>(_simd, x: &'a [f32], sums: &'a mut [f64]) {
         for row in x.chunks_exact(sums.len()) {
             for (sum, &value) in sums.iter_mut().zip(row) {
                 *sum += f64::from(value);
@@ -222,7 +222,7 @@ pub fn global_max(shape: GlobalPoolShape, x: &[f32], y: &mut [f32]) {
 
 vectorized! {
     /// Brings every `y` up to the largest value of its column.
-    fn keep_largest<'a>(x: &'a [f32], y: &'a mut [f32]) {
+    fn keep_largest<'a, S>(_simd, x: &'a [f32], y: &'a mut [f32]) {
         for row in x.chunks_exact(y.len()) {
             for (y, &value) in y.iter_mut().zip(row) {
                 *y = larger(*y, value);

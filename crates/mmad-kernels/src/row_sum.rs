@@ -1,118 +1,72 @@
-//! Sums along short rows, in 16 interleaved chains: the same order on every processor, and vector
-//! code where there is some.
+//! Sums along rows.
 
-/// Chains of a sum.
-const CHAINS: usize = 16;
+use pulp::Simd;
 
-/// The sum of `terms`.
-#[inline(always)]
-fn sum(terms: &[f32]) -> f32 {
-    let (whole, rest) = terms.as_chunks::<CHAINS>();
-    let mut chains = [0.0; CHAINS];
-    for terms in whole {
-        for (chain, term) in chains.iter_mut().zip(terms) {
-            *chain += term;
-        }
-    }
-    for (chain, term) in chains.iter_mut().zip(rest) {
-        *chain += term;
-    }
-    fold(chains)
-}
-
-/// The sum of `(x - mean)²`.
-#[inline(always)]
-fn sum_of_squares(x: &[f32], mean: f32) -> f32 {
-    let (whole, rest) = x.as_chunks::<CHAINS>();
-    let mut chains = [0.0_f32; CHAINS];
-    for x in whole {
-        for (chain, x) in chains.iter_mut().zip(x) {
-            *chain = (x - mean).mul_add(x - mean, *chain);
-        }
-    }
-    for (chain, x) in chains.iter_mut().zip(rest) {
-        *chain = (x - mean).mul_add(x - mean, *chain);
-    }
-    fold(chains)
-}
-
-/// The sum of `a * b`. The slices are equally long.
-#[inline(always)]
-pub(crate) fn sum_of_products(a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<CHAINS>(), b.as_chunks::<CHAINS>());
-    let mut chains = [0.0_f32; CHAINS];
-    for (a, b) in a.iter().zip(b) {
-        for i in 0..CHAINS {
-            chains[i] = a[i].mul_add(b[i], chains[i]);
-        }
-    }
-    for (chain, (a, b)) in chains.iter_mut().zip(a_rest.iter().zip(b_rest)) {
-        *chain = a.mul_add(*b, *chain);
-    }
-    fold(chains)
-}
-
-/// The sum of `(x - mean) * a * b`. The slices are equally long.
-#[inline(always)]
-pub(crate) fn sum_of_centred_products(x: &[f32], mean: f32, a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<CHAINS>(), b.as_chunks::<CHAINS>());
-    let (x, x_rest) = x.as_chunks::<CHAINS>();
-    let mut chains = [0.0_f32; CHAINS];
-    for ((x, a), b) in x.iter().zip(a).zip(b) {
-        for i in 0..CHAINS {
-            chains[i] = (x[i] - mean).mul_add(a[i] * b[i], chains[i]);
-        }
-    }
-    for (chain, ((x, a), b)) in chains.iter_mut().zip(x_rest.iter().zip(a_rest).zip(b_rest)) {
-        *chain = (x - mean).mul_add(a * b, *chain);
-    }
-    fold(chains)
-}
-
-/// Adds the chains up in halves, which keeps the additions independent.
-#[inline(always)]
-fn fold(mut chains: [f32; CHAINS]) -> f32 {
-    let mut half = CHAINS / 2;
-    while half > 0 {
-        for i in 0..half {
-            chains[i] += chains[i + half];
-        }
-        half /= 2;
-    }
-    chains[0]
-}
+use crate::vector::Vector;
 
 /// Mean and `1 / sqrt(variance + eps)` of a row, with biased variance.
 #[inline(always)]
-pub(crate) fn mean_and_inverse_deviation(row: &[f32], eps: f32) -> (f32, f32) {
+pub(crate) fn mean_and_inverse_deviation<S: Simd>(simd: S, row: &[f32], eps: f32) -> (f32, f32) {
     let share = 1.0 / row.len() as f32;
-    let mean = share * sum(row);
-    let variance = share * sum_of_squares(row, mean);
-    (mean, 1.0 / (variance + eps).sqrt())
+    let mut sum = Vector::splat(simd, 0.0);
+    for start in (0..row.len()).step_by(S::F32_LANES) {
+        sum = sum + Vector::load(simd, row, start);
+    }
+    let mean = share * sum.sum();
+    let mut squares = Vector::splat(simd, 0.0);
+    for start in (0..row.len()).step_by(S::F32_LANES) {
+        let difference = centred(simd, row, start, mean);
+        squares = difference.mul_add(difference, squares);
+    }
+    (mean, 1.0 / (share * squares.sum() + eps).sqrt())
+}
+
+/// The values from `start` on minus `mean`; lanes behind the end of the row are zero.
+#[inline(always)]
+fn centred<S: Simd>(simd: S, row: &[f32], start: usize, mean: f32) -> Vector<S> {
+    if row.len() - start >= S::F32_LANES {
+        return Vector::load(simd, row, start) - mean;
+    }
+    // Loading the mean for the lanes that exist leaves the others alone.
+    let means = [mean; 16];
+    Vector::load(simd, row, start) - Vector::load(simd, &means[..row.len() - start], 0)
 }
 
 #[cfg(test)]
 mod tests {
+    use pulp::WithSimd;
+
     use super::*;
+    use crate::simd::dispatch;
+    use crate::testing::{values, widen};
+
+    struct Moments<'a>(&'a [f32], f32);
+
+    impl WithSimd for Moments<'_> {
+        type Output = (f32, f32);
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> (f32, f32) {
+            mean_and_inverse_deviation(simd, self.0, self.1)
+        }
+    }
 
     #[test]
-    fn every_term_counts_once() {
-        for len in 0..70_u16 {
-            let terms: Vec<f32> = (1..=len).map(f32::from).collect();
-            let ones = vec![1.0; terms.len()];
-            let expected: f32 = terms.iter().sum();
-            let squares: f32 = terms.iter().map(|x| (x - 3.0) * (x - 3.0)).sum();
-            assert_eq!(sum(&terms), expected, "{len} terms");
-            assert_eq!(sum_of_products(&terms, &ones), expected, "{len} terms");
-            assert_eq!(sum_of_squares(&terms, 3.0), squares, "{len} terms");
-            let centred = sum_of_centred_products(&terms, 3.0, &ones, &terms);
-            assert_eq!(centred, squares + 3.0 * (expected - 3.0 * f32::from(len)), "{len} terms");
+    fn every_value_of_a_row_counts_once() {
+        for len in 2..70 {
+            let row = values(len as u64, len);
+            let wide = widen(&row);
+            let mean = wide.iter().sum::<f64>() / len as f64;
+            let variance = wide.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / len as f64;
+            let (fast_mean, inverse) = dispatch(Moments(&row, 0.0));
+            assert!((f64::from(fast_mean) - mean).abs() < 1e-6, "{len} values");
+            assert!((f64::from(inverse) * variance.sqrt() - 1.0).abs() < 1e-6, "{len} values");
         }
     }
 
     #[test]
     fn a_large_mean_does_not_spoil_the_deviation() {
         let row: Vec<f32> = (0..64).map(|i| 4096.0 + (i % 2) as f32).collect();
-        assert_eq!(mean_and_inverse_deviation(&row, 0.0), (4096.5, 2.0));
+        assert_eq!(dispatch(Moments(&row, 0.0)), (4096.5, 2.0));
     }
 }

@@ -45,14 +45,14 @@ pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
 }
 
 /// Defines a function whose body is compiled for every instruction set and runs in the chosen one,
-/// with its loops vectorised by the compiler. What it calls must be `#[inline(always)]`, else it
-/// may stay outside and be compiled for none. A type parameter stands for a function that is known
-/// at compile time; a closure would not be inlined for certain.
+/// which the body knows as the value `$simd` of type `$S`. What it calls must be
+/// `#[inline(always)]`, else it may stay outside and be compiled for none. A further type
+/// parameter stands for a function that is known at compile time.
 macro_rules! vectorized {
     (
         $(#[$meta:meta])*
-        $vis:vis fn $name:ident<$life:lifetime $(, $function:ident: $bound:path)?>(
-            $($arg:ident: $type:ty),* $(,)?
+        $vis:vis fn $name:ident<$life:lifetime, $S:ident $(, $function:ident: $bound:path)?>(
+            $simd:ident, $($arg:ident: $type:ty),* $(,)?
         ) $body:block
     ) => {
         $(#[$meta])*
@@ -65,7 +65,7 @@ macro_rules! vectorized {
                 type Output = ();
 
                 #[inline(always)]
-                fn with_simd<S: pulp::Simd>(self, _: S) {
+                fn with_simd<$S: pulp::Simd>(self, $simd: $S) {
                     let Self { $($arg,)* .. } = self;
                     $body
                 }

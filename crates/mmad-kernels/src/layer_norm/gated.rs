@@ -2,13 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::{LayerNormShape, MIN_PART_ROWS, row_backward};
+use super::{LayerNormShape, MIN_PART_ROWS, NormalisedRow};
 use crate::activation::{silu, silu_slope};
-use crate::blocks::{BLOCK, block, load_block, store_block};
 use crate::partition::{RowParts, add_parts, expect_len, for_each_chunk};
-use crate::row_sum::mean_and_inverse_deviation;
 use crate::scratch;
 use crate::simd::vectorized;
+use crate::vector::Vector;
 
 /// Where the gate lies: the scan block keeps it in the second half of longer rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +66,8 @@ pub fn norm_gate(
 }
 
 vectorized! {
-    fn forward_rows<'a>(
+    fn forward_rows<'a, S>(
+        simd,
         shape: LayerNormShape,
         gate_shape: GateShape,
         x: &'a [f32],
@@ -77,18 +77,13 @@ vectorized! {
         y: &'a mut [f32],
     ) {
         let n = shape.channels;
-        let (weight, bias) = (&weight[..n], &bias[..n]);
         let rows = x.chunks_exact(n).zip(gate.chunks_exact(gate_shape.stride));
         for ((x, gate), y) in rows.zip(y.chunks_exact_mut(n)) {
             let z = &gate[gate_shape.offset..][..n];
-            let (mean, inverse) = mean_and_inverse_deviation(x, shape.eps);
-            for start in (0..n).step_by(BLOCK) {
-                let (x, z) = (load_block(x, start), load_block(z, start));
-                let (weight, bias) = (load_block(weight, start), load_block(bias, start));
-                let gated = block(|c| {
-                    ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]) * silu(z[c])
-                });
-                store_block(y, start, &gated);
+            let row = NormalisedRow::new(simd, x, shape.eps);
+            for start in (0..n).step_by(S::F32_LANES) {
+                let gate = silu(Vector::load(simd, z, start));
+                (row.affine(weight, bias, start) * gate).store(y, start);
             }
         }
     }
@@ -167,36 +162,30 @@ struct Inputs<'a> {
 
 vectorized! {
     /// `sums` are the gradients of weight and bias, one behind the other.
-    fn backward_rows<'a>(
+    fn backward_rows<'a, S>(
+        simd,
         inputs: Inputs<'a>,
         grad_x: &'a mut [f32],
         grad_gate: &'a mut [f32],
         sums: &'a mut [f32],
     ) {
-        let Inputs { shape, gate_shape: GateShape { stride, offset }, .. } = inputs;
+        let Inputs { shape, gate_shape: GateShape { stride, offset }, weight, bias, .. } = inputs;
         let n = shape.channels;
-        let (weight, bias) = (&inputs.weight[..n], &inputs.bias[..n]);
         let (grad_weight, grad_bias) = sums.split_at_mut(n);
         let mut grad_normed = scratch::take(n);
-        let grad_normed = &mut grad_normed[..n];
         let rows = inputs.x.chunks_exact(n).zip(inputs.gate.chunks_exact(stride));
         let rows = rows.zip(inputs.grad_y.chunks_exact(n));
         let outputs = grad_x.chunks_exact_mut(n).zip(grad_gate.chunks_exact_mut(stride));
         for (((x, gate), grad_y), (grad_x, grad_gate)) in rows.zip(outputs) {
             let (z, grad_z) = (&gate[offset..][..n], &mut grad_gate[offset..][..n]);
-            let (mean, inverse) = mean_and_inverse_deviation(x, shape.eps);
-            for start in (0..n).step_by(BLOCK) {
-                let (x, z) = (load_block(x, start), load_block(z, start));
-                let (weight, bias) = (load_block(weight, start), load_block(bias, start));
-                let grad_y = load_block(grad_y, start);
-                let slope = block(|c| {
-                    let normed = ((x[c] - mean) * inverse).mul_add(weight[c], bias[c]);
-                    grad_y[c] * normed * silu_slope(z[c])
-                });
-                store_block(grad_z, start, &slope);
-                store_block(grad_normed, start, &block(|c| grad_y[c] * silu(z[c])));
+            let row = NormalisedRow::new(simd, x, shape.eps);
+            for start in (0..n).step_by(S::F32_LANES) {
+                let z = Vector::load(simd, z, start);
+                let grad_y = Vector::load(simd, grad_y, start);
+                (grad_y * row.affine(weight, bias, start) * silu_slope(z)).store(grad_z, start);
+                (grad_y * silu(z)).store(&mut grad_normed, start);
             }
-            row_backward(shape.eps, x, weight, grad_normed, grad_x, grad_weight, grad_bias);
+            row.backward(weight, &grad_normed, grad_x, grad_weight, grad_bias);
         }
     }
 }
