@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mmad_weights::{Comparison, HostTensor, StateDict, WeightCache, compare};
 
-use crate::encoder::{Arch, Encoder};
+use crate::encoder::Arch;
 use crate::params::{Param, ParamSet};
 
 /// What keeps weights from being loaded.
@@ -76,16 +76,6 @@ pub fn read_encoder(arch: Arch, weights: &str) -> Result<StateDict, WeightsError
 
 fn is_file(extension: &std::ffi::OsStr) -> bool {
     ["safetensors", "pth", "pt"].iter().any(|known| extension.eq_ignore_ascii_case(known))
-}
-
-/// Checks that `tensors` has every weight of encoder `arch`; other tensors are allowed.
-///
-/// # Errors
-///
-/// [`WeightsError::Mismatch`] with what is missing or has another shape.
-pub fn check_encoder(arch: Arch, tensors: &StateDict, origin: &str) -> Result<(), WeightsError> {
-    let encoder = Encoder::new(arch, 0, &burn::tensor::Device::flex());
-    fits(encoder.params().iter(), "", tensors, origin, arch.name())
 }
 
 /// Fills the parameters that start with `prefix` from tensors without it. Other tensors are left.

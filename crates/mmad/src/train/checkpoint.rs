@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use mmad_weights::{HostTensor, Precision, StateDict, read_metadata, write_safetensors};
+use mmad_weights::{HostTensor, Precision, read_metadata, write_safetensors};
 use serde::{Deserialize, Serialize};
 
 use super::adamw::{AdamW, AdamWConfig, Moments};
@@ -139,13 +139,4 @@ pub fn restore(
 /// The checkpoint of the run in `folder`.
 pub fn path_in(folder: &Path) -> PathBuf {
     folder.join("checkpoint.safetensors")
-}
-
-/// All tensors of a checkpoint that belong to the model.
-///
-/// # Errors
-///
-/// [`CheckpointError`] where the file cannot be read.
-pub fn read_model(path: &Path) -> Result<StateDict, CheckpointError> {
-    Ok(mmad_weights::read_all(path)?)
 }
