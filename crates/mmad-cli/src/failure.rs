@@ -32,7 +32,7 @@ impl From<Status> for ExitCode {
 /// An error on its way to the person at the terminal.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    source: Box<dyn Error>,
+    source: Box<dyn Error + Send + Sync>,
     hint: Option<String>,
     status: Status,
 }

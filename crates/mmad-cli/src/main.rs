@@ -8,7 +8,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::failure::{Failure, Status};
 use crate::output::Output;
+
+// Training makes and drops tensors of a few hundred kilobytes all the time; the system's allocator
+// returns each to the system, which then clears every page anew.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Finds defects in pictures of products: one model for many product classes
 #[derive(Debug, Parser)]
@@ -46,26 +52,16 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut output = Output::new(cli.json, cli.quiet);
+    let mut pool = rayon::ThreadPoolBuilder::new().stack_size(STACK_BYTES);
     if let Some(threads) = cli.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1));
-        if let Err(error) = pool.build_global() {
-            output.note(&format!("warning: cannot set the number of threads: {error}"));
-        }
+        pool = pool.num_threads(threads.max(1));
     }
-    let result = match cli.command {
-        Command::Demo(args) => commands::demo::run(&args, &mut output),
-        Command::Train(args) => commands::train::run(&args, &mut output),
-        Command::Calibrate(args) => commands::calibrate::run(&args, &mut output),
-        Command::Eval(args) => commands::eval::run(&args, &mut output),
-        Command::Predict(args) => commands::predict::run(&args, &mut output),
-        Command::Verify(args) => commands::verify::run(&args, &mut output),
-        Command::Import(args) => commands::import::run(&args, &mut output),
-        Command::Data(args) => commands::data::run(&args, &mut output),
-        Command::Weights(args) => commands::weights::run(&args, &mut output),
-        Command::Config(args) => commands::config::run(&args, &mut output),
-        Command::Methods(args) => commands::methods::run(&args, &mut output),
-        Command::Encoder(args) => commands::encoder::run(&args, &mut output),
-    };
+    if let Err(error) = pool.build_global() {
+        output.note(&format!("warning: cannot set the number of threads: {error}"));
+    }
+    // On a thread of the pool, because handing every small piece of work over from outside of it
+    // costs more than many of the pieces.
+    let result = rayon::scope(|_| run(cli.command, &mut output));
     match result {
         Ok(status) => status.into(),
         // A reader that went away, as in `mmad … | head`, is not a failure of ours.
@@ -74,5 +70,25 @@ fn main() -> ExitCode {
             output.failure(&failure);
             failure.status().into()
         }
+    }
+}
+
+/// Stack of a thread, as large as the system gives to the first one.
+const STACK_BYTES: usize = 8 << 20;
+
+fn run(command: Command, output: &mut Output) -> Result<Status, Failure> {
+    match command {
+        Command::Demo(args) => commands::demo::run(&args, output),
+        Command::Train(args) => commands::train::run(&args, output),
+        Command::Calibrate(args) => commands::calibrate::run(&args, output),
+        Command::Eval(args) => commands::eval::run(&args, output),
+        Command::Predict(args) => commands::predict::run(&args, output),
+        Command::Verify(args) => commands::verify::run(&args, output),
+        Command::Import(args) => commands::import::run(&args, output),
+        Command::Data(args) => commands::data::run(&args, output),
+        Command::Weights(args) => commands::weights::run(&args, output),
+        Command::Config(args) => commands::config::run(&args, output),
+        Command::Methods(args) => commands::methods::run(&args, output),
+        Command::Encoder(args) => commands::encoder::run(&args, output),
     }
 }
