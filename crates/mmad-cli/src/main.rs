@@ -1,5 +1,6 @@
 //! The command line of `mmad`: parse, run, say what went wrong, exit.
 
+mod allocator;
 mod commands;
 mod failure;
 mod output;
@@ -10,11 +11,6 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::{Failure, Status};
 use crate::output::Output;
-
-// Training makes and drops tensors of a few hundred kilobytes all the time; the system's allocator
-// returns each to the system, which then clears every page anew.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Finds defects in pictures of products: one model for many product classes
 #[derive(Debug, Parser)]
@@ -47,9 +43,11 @@ enum Command {
     Config(commands::config::ConfigArgs),
     Methods(commands::methods::MethodsArgs),
     Encoder(commands::encoder::EncoderArgs),
+    Latency(commands::latency::LatencyArgs),
 }
 
 fn main() -> ExitCode {
+    allocator::keep_memory();
     let cli = Cli::parse();
     let mut output = Output::new(cli.json, cli.quiet);
     let mut pool = rayon::ThreadPoolBuilder::new().stack_size(STACK_BYTES);
@@ -90,5 +88,6 @@ fn run(command: Command, output: &mut Output) -> Result<Status, Failure> {
         Command::Config(args) => commands::config::run(&args, output),
         Command::Methods(args) => commands::methods::run(&args, output),
         Command::Encoder(args) => commands::encoder::run(&args, output),
+        Command::Latency(args) => commands::latency::run(&args, output),
     }
 }

@@ -148,13 +148,16 @@ impl RunConfig {
                     batch: 4,
                     schedule: Schedule::Cosine,
                     warmup_share: 0.05,
+                    // A run of a few thousand steps is over before a longer memory pays.
+                    adamw: AdamWConfig { beta2: 0.99, ..AdamWConfig::default() },
                     ..paper.train
                 },
                 mmad: MmadConfig {
                     widths: [32, 64, 128],
                     depths: [3, 3, 3, 3],
                     scans: vec![ScanName::Hilbert],
-                    directions: 4,
+                    directions: 2,
+                    states: 8,
                     drop_path: 0.0,
                     standardise: true,
                     ..paper.mmad

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod encoder;
 pub(crate) mod eval;
 pub(crate) mod import;
+pub(crate) mod latency;
 pub(crate) mod methods;
 pub(crate) mod predict;
 pub(crate) mod train;

@@ -13,7 +13,8 @@ fn hilbert(side: usize) -> Vec<i64> {
     let pixel = |step: usize| {
         let (mut x, mut y, mut t, mut s) = (0, 0, step, 1);
         while s < side {
-            let (right, down) = (t / 2 & 1, (t ^ (t / 2)) & 1);
+            let right = (t / 2) & 1;
+            let down = (t ^ right) & 1;
             if down == 0 {
                 if right == 1 {
                     (x, y) = (s - 1 - x, s - 1 - y);
@@ -32,7 +33,9 @@ fn hilbert(side: usize) -> Vec<i64> {
 fn map_side(name: &str) -> usize {
     match name.split_once("layers_up.") {
         None => SIDE_PX / 16,
-        Some((_, rest)) => SIDE_PX / 32 << rest.split('.').next().unwrap().parse::<u32>().unwrap(),
+        Some((_, rest)) => {
+            (SIDE_PX / 32) << rest.split('.').next().unwrap().parse::<u32>().unwrap()
+        }
     }
 }
 

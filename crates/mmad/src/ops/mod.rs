@@ -9,6 +9,7 @@ mod host_op;
 mod linear;
 mod norm;
 mod pool;
+pub mod profile;
 pub mod reference;
 mod scan;
 

@@ -186,10 +186,8 @@ fn steps(
             let step = TrainStep::new(random::stream(run.config.seed, "step", progress.step));
             let learning_rate = plan.learning_rate(config, progress.step);
             let taken = take_step(method, seen, &step, &mut optimiser, learning_rate);
-            let (loss, grad_norm) = taken.map_err(|(loss, grad_norm)| TrainError::Diverged {
-                step: progress.step + 1,
-                loss,
-                grad_norm,
+            let Taken { loss, grad_norm, .. } = taken.map_err(|(loss, grad_norm)| {
+                TrainError::Diverged { step: progress.step + 1, loss, grad_norm }
             })?;
             progress.step += 1;
             progress.seconds = seconds_before + start.elapsed().as_secs_f64();
@@ -234,26 +232,40 @@ fn all_unreadable(pictures: &mut Pictures) -> TrainError {
     }
 }
 
-/// Loss and gradient norm of the step, or the same where they are no numbers and nothing was moved.
-fn take_step(
+/// What a step did.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taken {
+    loss: f64,
+    grad_norm: f64,
+    /// Seconds of the loss, of its gradients, and of moving the parameters.
+    pub(crate) seconds: [f64; 3],
+}
+
+/// Takes a step; the error is loss and gradient norm where they are no numbers and nothing was
+/// moved.
+pub(crate) fn take_step(
     method: &dyn Method,
     seen: Observation,
     step: &TrainStep,
     optimiser: &mut AdamW,
     learning_rate: f64,
-) -> Result<(f64, f64), (f64, f64)> {
+) -> Result<Taken, (f64, f64)> {
+    let start = Instant::now();
     let loss = method.loss(&seen.map(Tensor::from_inner), step);
     let value = f64::from(loss.clone().detach().into_scalar::<f32>());
     if !value.is_finite() {
         return Err((value, f64::NAN));
     }
+    let forward_s = start.elapsed().as_secs_f64();
     let gradients = loss.backward();
+    let backward_s = start.elapsed().as_secs_f64() - forward_s;
     let grad_norm = method.params().grad_norm(&gradients);
     if !grad_norm.is_finite() {
         return Err((value, grad_norm));
     }
     optimiser.step(method.params(), &gradients, grad_norm, learning_rate);
-    Ok((value, grad_norm))
+    let optimiser_s = start.elapsed().as_secs_f64() - forward_s - backward_s;
+    Ok(Taken { loss: value, grad_norm, seconds: [forward_s, backward_s, optimiser_s] })
 }
 
 /// Length of the run: its epochs, or what fits the time, measured on a few trial steps.
@@ -280,21 +292,32 @@ fn plan(
     Ok(Plan::of_time(n_pictures, train.batch, budget_s, step_s, first_look_s))
 }
 
-/// Seconds of a step, the shortest of three whose effects are undone.
+/// Trial steps at least and at most, and the share of the budget that they may take in between.
+const N_TRIALS: [usize; 2] = [3, 40];
+const TRIAL_SHARE: f64 = 0.02;
+
+/// Seconds of a step: the quicker quarter of some trial steps, whose effects are undone. The first
+/// ones are slower, because they build tables and touch memory for the first time, and others may
+/// be, because something else is running.
 fn trial_step_s(method: &dyn Method, seen: &Observation, config: &RunConfig) -> f64 {
     let params = method.params();
     let before: Vec<Vec<f32>> = params.iter().map(crate::params::Param::values).collect();
     let mut optimiser = AdamW::new(config.train.adamw, params);
-    let mut shortest = f64::INFINITY;
-    for trial in 0..3 {
-        let step = TrainStep::new(random::stream(config.seed, "trial step", trial));
+    let budget_s = config.train.minutes * 60.0 * TRIAL_SHARE;
+    let mut seconds = Vec::new();
+    let all = Instant::now();
+    while seconds.len() < N_TRIALS[0]
+        || (seconds.len() < N_TRIALS[1] && all.elapsed().as_secs_f64() < budget_s)
+    {
+        let step = TrainStep::new(random::stream(config.seed, "trial step", seconds.len() as u64));
         let start = Instant::now();
         // A trial that diverges still took its time; the run itself will report it.
         let _ = take_step(method, seen.clone(), &step, &mut optimiser, 1e-6);
-        shortest = shortest.min(start.elapsed().as_secs_f64());
+        seconds.push(start.elapsed().as_secs_f64());
     }
     for (param, values) in params.iter().zip(before) {
         param.set_values(values);
     }
-    shortest
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 4]
 }
