@@ -9,9 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::calibrate::{Calibration, CalibrationError};
 use crate::detector::{Detector, DetectorError, mean_features};
-use crate::method::Method;
+use crate::method::{BuildError, ENCODER_PREFIX, Method};
 use crate::methods;
-use crate::methods::mmad::model::{ConfigError, ENCODER_PREFIX};
 use crate::model_file::{FORMAT_VERSION, ModelCard, ModelFile, ModelFileError, TrainingRecord};
 use crate::run_file::{RunConfig, RunFileError};
 use crate::train::pictures::Pictures;
@@ -29,7 +28,7 @@ pub enum FitError {
     Config(#[from] RunFileError),
     /// The method's own values.
     #[error(transparent)]
-    Method(#[from] ConfigError),
+    Method(#[from] BuildError),
     /// A method that does not exist.
     #[error("there is no method `{0}`")]
     UnknownMethod(String),
@@ -173,15 +172,11 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
     let text = config.to_toml()?;
     let run_sha256 = digest(&[text.as_bytes(), data_sha256.as_bytes(), encoder_sha256.as_bytes()]);
     let run = Run { config, run_sha256: &run_sha256, folder: Some(fit.folder), resume: fit.resume };
-    let [w0, w1, w2] = config.mmad.widths;
-    let n_pixels = data.height_px * data.width_px;
-    let bytes = 2 * (n_pixels / 16 * w0 + n_pixels / 64 * w1 + n_pixels / 256 * w2);
     let mut pictures = Pictures::new(
         samples,
         preprocess,
         fit.loader.clone(),
         &fit.device,
-        bytes,
         data_cache_bytes(config),
     );
     let trained = train(method.as_ref(), &mut pictures, &run, watch)?;
@@ -227,7 +222,8 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
         true => None,
         false => Some(Calibration::new(scores, DEFAULT_FALSE_REJECT_RATE)?),
     };
-    let self_test_rgb = held_out.first_rgb.unwrap_or_else(|| vec![128; 3 * n_pixels]);
+    let self_test_rgb =
+        held_out.first_rgb.unwrap_or_else(|| vec![128; 3 * data.height_px * data.width_px]);
     let self_test_score = detector.score_resized(&self_test_rgb).score;
     if !self_test_score.is_finite() {
         return Err(FitError::NotFinite);

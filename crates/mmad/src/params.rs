@@ -191,11 +191,11 @@ impl Param {
         for_any_rank!(&self.weight, weight => weight.get().grad(gradients).map(to_values))
     }
 
-    fn track(&self, tracked: bool) {
+    fn track(&self, tracked: bool, moves: bool) {
         if self.role == Role::Frozen {
             return;
         }
-        let tracked_here = tracked && self.role == Role::Trained;
+        let tracked_here = tracked && moves && self.role == Role::Trained;
         for_any_rank!(&self.weight, weight => {
             let value = weight.get();
             let plain =
@@ -261,7 +261,12 @@ impl ParamSet {
 
     /// Switches gradient tracking of the trained parameters on or off.
     pub fn track(&self, tracked: bool) {
-        self.iter().for_each(|param| param.track(tracked));
+        self.iter().for_each(|param| param.track(tracked, true));
+    }
+
+    /// Records gradients of those trained parameters that `moves` picks, and of no other.
+    pub fn track_only(&self, moves: impl Fn(&Param) -> bool) {
+        self.iter().for_each(|param| param.track(true, moves(param)));
     }
 
     /// Both sets, this one first.

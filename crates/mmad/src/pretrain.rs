@@ -16,7 +16,8 @@ use crate::nn::Linear;
 use crate::params::{Builder, InitRule, ParamSet};
 use crate::random;
 use crate::run_file::{Schedule, TrainConfig};
-use crate::train::adamw::{AdamW, AdamWConfig};
+use crate::train::adamw::AdamWConfig;
+use crate::train::optimiser::Optimiser;
 use crate::train::plan::Plan;
 use crate::weights::{self, WeightsError};
 
@@ -112,7 +113,7 @@ pub fn pretrain(
     };
     let plan = Plan { n_pictures: usize::MAX, batch: config.batch, n_steps: config.steps };
     let adamw = AdamWConfig { weight_decay: 0.05, ..AdamWConfig::default() };
-    let mut optimiser = AdamW::new(adamw, &params);
+    let mut optimiser = Optimiser::adamw(adamw, &params);
     params.track(true);
     let autodiff = device.clone().autodiff();
     for step in 0..config.steps {
@@ -123,12 +124,14 @@ pub fn pretrain(
         let answers = heads.forward(features(&encoder, images));
         let (loss, accuracy) = judge(answers, &samples);
         let value = f64::from(loss.clone().detach().into_scalar::<f32>());
-        let gradients = loss.backward();
-        let grad_norm = params.grad_norm(&gradients);
-        if !(value.is_finite() && grad_norm.is_finite()) {
+        if !value.is_finite() {
             return Err(PretrainError::Diverged(step + 1));
         }
-        optimiser.step(&params, &gradients, grad_norm, plan.learning_rate(&schedule, step));
+        let gradients = loss.backward();
+        let rate = plan.learning_rate(&schedule, step);
+        if !optimiser.step(&params, &gradients, 0, rate).total.is_finite() {
+            return Err(PretrainError::Diverged(step + 1));
+        }
         watch(PretrainStep { step: step + 1, loss: value, accuracy });
     }
     params.track(false);

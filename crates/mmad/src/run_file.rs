@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encoder::Arch;
 use crate::methods::mmad::model::{MmadConfig, ScanName};
+use crate::methods::{self, METHODS};
 use crate::train::adamw::AdamWConfig;
 
 /// Everything that decides a training run.
@@ -83,15 +84,39 @@ pub enum Schedule {
     Step,
     /// A half cosine down to a hundredth.
     Cosine,
+    /// It does not fall.
+    Constant,
 }
 
 /// Named starting points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
-    /// The paper's recipe.
+    /// The recipe behind the published numbers, one model for all classes.
     Paper,
-    /// A smaller model and a time budget, for a CPU.
+    /// ADer's benchmark recipe with 100 epochs.
+    Ader100,
+    /// ADer's benchmark recipe with 300 epochs.
+    Ader300,
+    /// The recipe of the method's own paper, which trains one model per class.
+    Original,
+    /// A time budget, for a CPU, with the embedded encoder.
     Quick,
+}
+
+impl Preset {
+    /// Every preset with its name; no method has all.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("quick", Self::Quick),
+        ("paper", Self::Paper),
+        ("ader-100", Self::Ader100),
+        ("ader-300", Self::Ader300),
+        ("original", Self::Original),
+    ];
+
+    /// Its name in [`Preset::ALL`].
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, preset)| *preset == self).map_or("", |(name, _)| name)
+    }
 }
 
 impl Default for RunConfig {
@@ -129,7 +154,30 @@ impl Default for TrainConfig {
 }
 
 impl RunConfig {
-    /// The values of a preset.
+    /// The values of a preset of a method.
+    ///
+    /// # Errors
+    ///
+    /// [`RunFileError`] where there is no such method, or it has no such preset.
+    pub fn of(method: &str, preset: Preset) -> Result<Self, RunFileError> {
+        let unknown = || RunFileError::UnknownMethod {
+            method: method.to_owned(),
+            known: METHODS.iter().map(|entry| entry.id).collect(),
+        };
+        let entry = methods::find(method).ok_or_else(unknown)?;
+        (entry.recipe)(preset).ok_or_else(|| RunFileError::NoPreset {
+            method: entry.id,
+            preset: preset.name(),
+            known: Preset::ALL
+                .iter()
+                .filter(|(_, preset)| (entry.recipe)(*preset).is_some())
+                .map(|(name, _)| *name)
+                .collect(),
+        })
+    }
+
+    /// MMAD's values of a preset, which are the starting point of the other methods' too; those of
+    /// [`Preset::Paper`] for a preset that MMAD has not.
     pub fn preset(preset: Preset) -> Self {
         let paper = Self {
             method: "mmad".to_owned(),
@@ -140,7 +188,7 @@ impl RunConfig {
             mmad: MmadConfig::default(),
         };
         match preset {
-            Preset::Paper => paper,
+            Preset::Paper | Preset::Ader100 | Preset::Ader300 | Preset::Original => paper,
             Preset::Quick => Self {
                 encoder: EncoderConfig { arch: Arch::Resnet10, weights: "embedded".to_owned() },
                 train: TrainConfig {
@@ -164,14 +212,32 @@ impl RunConfig {
         }
     }
 
-    /// Reads a run file over the values of a preset.
+    /// Reads a run file over the values of a preset of the method that it names; MMAD where it
+    /// names none.
     ///
     /// # Errors
     ///
     /// [`RunFileError`] with the place and, for a misspelt key, what was probably meant.
     pub fn parse(text: &str, preset: Preset) -> Result<Self, RunFileError> {
-        let typed: toml::Table = toml::from_str(text).map_err(RunFileError::from_toml)?;
-        let mut all = Self::preset(preset).to_table()?;
+        Self::parse_for(None, text, preset)
+    }
+
+    /// The same for a method that was asked for, whatever the file names.
+    ///
+    /// # Errors
+    ///
+    /// As of [`RunConfig::parse`].
+    pub fn parse_for(
+        method: Option<&str>,
+        text: &str,
+        preset: Preset,
+    ) -> Result<Self, RunFileError> {
+        let mut typed: toml::Table = toml::from_str(text).map_err(RunFileError::from_toml)?;
+        if let Some(method) = method {
+            typed.insert("method".to_owned(), method.into());
+        }
+        let method = typed.get("method").and_then(toml::Value::as_str).unwrap_or("mmad");
+        let mut all = Self::of(method, preset)?.to_table()?;
         merge(&mut all, typed);
         Self::from_table(all)
     }
@@ -281,6 +347,24 @@ pub enum RunFileError {
         /// The keys that exist there.
         known: Vec<String>,
     },
+    /// A method that does not exist.
+    #[error("there is no method `{method}`")]
+    UnknownMethod {
+        /// The name as typed.
+        method: String,
+        /// The names that exist.
+        known: Vec<&'static str>,
+    },
+    /// A preset that the method has not.
+    #[error("method `{method}` has no preset `{preset}`")]
+    NoPreset {
+        /// Name of the method.
+        method: &'static str,
+        /// Name of the preset.
+        preset: &'static str,
+        /// The presets that it has.
+        known: Vec<&'static str>,
+    },
     /// Not of the form `key=value`.
     #[error("`{0}` is not of the form `key=value`")]
     NotAnAssignment(String),
@@ -303,6 +387,10 @@ impl RunFileError {
             Self::Invalid { .. } => Some("`mmad config` shows every key with its default".into()),
             Self::NotAnAssignment(_) => Some("write for example `--set train.batch=4`".into()),
             Self::Value { want, .. } => Some(format!("give {want}")),
+            Self::UnknownMethod { known, .. } => {
+                Some(format!("the methods are: {}", known.join(", ")))
+            }
+            Self::NoPreset { known, .. } => Some(format!("its presets are: {}", known.join(", "))),
             Self::UnknownKey { key, known } => {
                 let near = known.iter().min_by_key(|name| strsim::levenshtein(name, key))?;
                 let is_near = strsim::levenshtein(near, key) <= 1 + key.len() / 3;

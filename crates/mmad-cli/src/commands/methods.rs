@@ -2,8 +2,8 @@
 
 use burn::tensor::Device;
 use clap::Args;
+use mmad::method::n_params;
 use mmad::methods::METHODS;
-use mmad::params::Param;
 use mmad::run_file::{Preset, RunConfig};
 
 use crate::failure::{Failure, Status};
@@ -16,12 +16,10 @@ pub(crate) struct MethodsArgs {}
 pub(crate) fn run(_args: &MethodsArgs, output: &mut Output) -> Result<Status, Failure> {
     let mut rows = Vec::new();
     for entry in METHODS {
-        let config = RunConfig { method: entry.id.to_owned(), ..RunConfig::preset(Preset::Paper) };
+        let config = RunConfig::of(entry.id, Preset::Paper)?;
         let method = (entry.build)(&config, &Device::flex())
             .map_err(|error| Failure::new(error.to_string(), error.hint()))?;
-        // Running statistics are buffers, which nobody counts as parameters.
-        let params = method.params().iter().filter(|param| !param.name().contains(".running_"));
-        let params = params.map(Param::len).sum::<usize>() + method.n_table_values();
+        let params = n_params(method.as_ref());
         output.line(&format!(
             "{:10} {:>7.2} M parameters  {}",
             entry.id,

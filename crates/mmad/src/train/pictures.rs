@@ -22,9 +22,9 @@ pub struct Pictures {
     preprocess: Preprocess,
     loader_options: LoaderOptions,
     device: Device,
-    kept: Vec<Option<[Kept; 3]>>,
-    n_keepable: usize,
-    shapes: Option<[[usize; 3]; 3]>,
+    kept: Vec<Option<Vec<Kept>>>,
+    max_bytes: u64,
+    shapes: Option<Vec<[usize; 3]>>,
     unreadable: BTreeMap<usize, DataError>,
 }
 
@@ -37,17 +37,15 @@ impl Pictures {
         preprocess: Preprocess,
         loader_options: LoaderOptions,
         device: &Device,
-        bytes_per_picture: usize,
         max_bytes: u64,
     ) -> Self {
-        let n_keepable = (max_bytes / bytes_per_picture.max(1) as u64) as usize;
         Self {
             kept: (0..samples.len()).map(|_| None).collect(),
             samples,
             preprocess,
             loader_options,
             device: device.clone(),
-            n_keepable,
+            max_bytes,
             shapes: None,
             unreadable: BTreeMap::new(),
         }
@@ -98,7 +96,7 @@ impl Pictures {
         loader: &mut Loader,
         method: &dyn Method,
     ) -> Option<Observation> {
-        let mut levels: [Vec<Tensor<4>>; 3] = Default::default();
+        let mut levels: Vec<Vec<Tensor<4>>> = Vec::new();
         for &index in indices {
             let seen = match self.look(index, loader, method) {
                 Ok(seen) => seen,
@@ -107,11 +105,13 @@ impl Pictures {
                     continue;
                 }
             };
+            levels.resize(seen.len(), Vec::new());
             for (level, map) in levels.iter_mut().zip(seen) {
                 level.push(map);
             }
         }
-        (!levels[0].is_empty()).then(|| levels.map(|maps| Tensor::cat(maps, 0)))
+        let seen = levels.into_iter().map(|maps| Tensor::cat(maps, 0)).collect::<Observation>();
+        (!seen.is_empty()).then_some(seen)
     }
 
     fn look(
@@ -120,37 +120,49 @@ impl Pictures {
         loader: &mut Loader,
         method: &dyn Method,
     ) -> Result<Observation, DataError> {
-        if let (Some(kept), Some(shapes)) = (&self.kept[index], self.shapes) {
+        if let (Some(kept), Some(shapes)) = (&self.kept[index], &self.shapes) {
             return Ok(self.restore(kept, shapes));
         }
         let loaded = loader.next().expect("the loader was started with this picture")?;
         let (height, width) = (self.preprocess.height(), self.preprocess.width());
         let pixels = TensorData::new(loaded.pixels, [1, height, width, 3]);
         let seen = method.observe(Tensor::from_data(pixels, &self.device));
-        if index >= self.n_keepable {
+        let shapes: Vec<[usize; 3]> = seen
+            .iter()
+            .map(|map| {
+                let [_, height, width, channels] = map.dims();
+                [height, width, channels]
+            })
+            .collect();
+        if index >= self.n_keepable(&shapes) {
             return Ok(seen);
         }
-        let shapes = seen.each_ref().map(|map| {
-            let [_, height, width, channels] = map.dims();
-            [height, width, channels]
-        });
-        let kept = seen.map(|map| {
-            let values: Vec<f32> = map.into_data().try_to_vec().expect("features are f32");
-            values.into_iter().map(f16::from_f32).collect::<Kept>()
-        });
-        let seen = self.restore(&kept, shapes);
+        let kept: Vec<Kept> = seen
+            .into_iter()
+            .map(|map| {
+                let values: Vec<f32> = map.into_data().try_to_vec().expect("features are f32");
+                values.into_iter().map(f16::from_f32).collect()
+            })
+            .collect();
+        let seen = self.restore(&kept, &shapes);
         self.shapes = Some(shapes);
         self.kept[index] = Some(kept);
         Ok(seen)
     }
 
-    fn restore(&self, kept: &[Kept; 3], shapes: [[usize; 3]; 3]) -> Observation {
-        [0, 1, 2].map(|level| {
-            let [height, width, channels] = shapes[level];
-            let mut values = vec![0.0_f32; kept[level].len()];
-            kept[level].convert_to_f32_slice(&mut values);
+    /// How many observations with maps `[height, width, channels]` are kept.
+    fn n_keepable(&self, shapes: &[[usize; 3]]) -> usize {
+        let n_values: usize = shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
+        (self.max_bytes / (size_of::<f16>() * n_values).max(1) as u64) as usize
+    }
+
+    fn restore(&self, kept: &[Kept], shapes: &[[usize; 3]]) -> Observation {
+        let levels = kept.iter().zip(shapes).map(|(kept, &[height, width, channels])| {
+            let mut values = vec![0.0_f32; kept.len()];
+            kept.convert_to_f32_slice(&mut values);
             let data = TensorData::new(values, [1, height, width, channels]);
             Tensor::from_data(data, &self.device)
-        })
+        });
+        levels.collect()
     }
 }

@@ -204,9 +204,6 @@ pub struct Mmad {
     device: Device,
 }
 
-/// Prefix of the encoder's parameters.
-pub const ENCODER_PREFIX: &str = "net_t.";
-
 impl Mmad {
     /// Builds the model with fresh weights; the encoder's are to be loaded before use.
     ///
