@@ -99,7 +99,7 @@ pub fn pretrain(
     let preprocess = Preprocess::imagenet(side, side)?;
     let builder = Builder::new(device, random::stream(config.seed, "encoder weights", 0));
     let root = builder.root(InitRule::Fuser);
-    let encoder = Resnet::new(&root.sub("encoder"), Arch::Resnet10);
+    let encoder = Resnet::<3>::new(&root.sub("encoder"), Arch::Resnet10);
     let n_answers = HEADS.iter().map(|head| head.n_classes).sum();
     let n_features = 64 + 128 + 256 * (side / 16) * (side / 16);
     let heads = Linear::new(&root.sub("heads"), n_features, n_answers, true);
@@ -151,7 +151,7 @@ fn samples(config: &PretrainConfig, step: u64) -> Vec<PretrainingSample> {
 }
 
 /// What the answers are read off: `[b, 64 + 128 + 256 · (side / 16)²]`.
-fn features(encoder: &Resnet, images: Tensor<4>) -> Tensor<2> {
+fn features(encoder: &Resnet<3>, images: Tensor<4>) -> Tensor<2> {
     let [fine, middle, coarse] = encoder.forward(images, true);
     let mean = |map: Tensor<4>| map.mean_dim(1).mean_dim(2).flatten::<2>(1, 3);
     Tensor::cat(vec![mean(fine), mean(middle), coarse.flatten(1, 3)], 1)

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encoder::Arch;
 use crate::methods::mmad::model::{MmadConfig, ScanName};
+use crate::methods::rd4ad::Rd4adConfig;
 use crate::methods::{self, METHODS};
 use crate::train::adamw::AdamWConfig;
 
@@ -26,6 +27,42 @@ pub struct RunConfig {
     pub train: TrainConfig,
     /// MMAD's own values.
     pub mmad: MmadConfig,
+    /// RD4AD's own values.
+    pub rd4ad: Rd4adConfig,
+}
+
+/// What a run file prints: the tables of other methods only where somebody changed them.
+#[derive(Serialize)]
+struct Printed<'a> {
+    method: &'a str,
+    seed: u64,
+    encoder: &'a EncoderConfig,
+    data: &'a DataConfig,
+    train: &'a TrainConfig,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mmad: Option<&'a MmadConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rd4ad: Option<&'a Rd4adConfig>,
+}
+
+impl<'a> Printed<'a> {
+    fn new(config: &'a RunConfig) -> Self {
+        let method = config.method.as_str();
+        Self {
+            method,
+            seed: config.seed,
+            encoder: &config.encoder,
+            data: &config.data,
+            train: &config.train,
+            mmad: table(method == "mmad", &config.mmad),
+            rd4ad: table(method == "rd4ad", &config.rd4ad),
+        }
+    }
+}
+
+/// A method's table, where it is the method's own or not the default.
+fn table<T: Default + PartialEq>(is_own: bool, table: &T) -> Option<&T> {
+    (is_own || *table != T::default()).then_some(table)
 }
 
 /// The frozen encoder.
@@ -186,6 +223,7 @@ impl RunConfig {
             data: DataConfig::default(),
             train: TrainConfig::default(),
             mmad: MmadConfig::default(),
+            rd4ad: Rd4adConfig::default(),
         };
         match preset {
             Preset::Paper | Preset::Ader100 | Preset::Ader300 | Preset::Original => paper,
@@ -275,7 +313,8 @@ impl RunConfig {
     ///
     /// [`RunFileError::Invalid`] where a value has no TOML form (a seed beyond `i64`).
     pub fn to_toml(&self) -> Result<String, RunFileError> {
-        toml::to_string(self).map_err(|error| RunFileError::Invalid { why: error.to_string() })
+        toml::to_string(&Printed::new(self))
+            .map_err(|error| RunFileError::Invalid { why: error.to_string() })
     }
 
     /// Checks values that no single type can.
@@ -321,7 +360,7 @@ impl RunConfig {
     }
 
     fn to_table(&self) -> Result<toml::Table, RunFileError> {
-        toml::Table::try_from(self)
+        toml::Table::try_from(Printed::new(self))
             .map_err(|error| RunFileError::Invalid { why: error.to_string() })
     }
 

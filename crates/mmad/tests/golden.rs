@@ -9,8 +9,10 @@
 #![allow(clippy::case_sensitive_file_extension_comparisons)]
 
 mod golden {
+    mod baselines;
     mod blocks;
     mod file;
     mod model;
+    mod rd4ad;
     mod recipe;
 }

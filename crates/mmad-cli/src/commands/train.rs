@@ -55,7 +55,8 @@ pub(crate) struct Settings {
     /// Passes over the pictures, instead of a time
     #[arg(long, value_name = "N", conflicts_with = "minutes")]
     pub(crate) epochs: Option<usize>,
-    /// Encoder: resnet10 (embedded), resnet18, resnet34, resnet50, resnet50-v1, wide-resnet50-2
+    /// Encoder: resnet10 (embedded), resnet18, resnet34, resnet50, resnet50-v1, wide-resnet50-2,
+    /// tf-efficientnet-b4
     #[arg(long, value_name = "NAME")]
     pub(crate) encoder: Option<String>,
     /// Weights of the encoder: `embedded`, a file, or an id of `mmad weights list`

@@ -1,11 +1,12 @@
 //! The methods, one folder or file and one line each.
 
 pub mod mmad;
+pub mod rd4ad;
 
 use crate::method::MethodEntry;
 
 /// Every method, in the order of `mmad methods`.
-pub static METHODS: &[MethodEntry] = &[mmad::ENTRY];
+pub static METHODS: &[MethodEntry] = &[mmad::ENTRY, rd4ad::ENTRY];
 
 /// The method called `id`.
 pub fn find(id: &str) -> Option<&'static MethodEntry> {
