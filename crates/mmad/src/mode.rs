@@ -84,6 +84,16 @@ impl TrainStep {
         Tensor::from_data(TensorData::new(values, [batch, n_tokens, 2]), device)
     }
 
+    /// 1 for about the share `probability` of `n_values`, else 0; all 1 where noise is recorded.
+    pub fn chosen(&self, n_values: usize, probability: f64) -> Vec<f32> {
+        match &mut *self.noise.borrow_mut() {
+            Noise::Drawn(rng) => (0..n_values)
+                .map(|_| if rng.random_bool(probability) { 1.0 } else { 0.0 })
+                .collect(),
+            Noise::Replayed(_) => vec![1.0; n_values],
+        }
+    }
+
     /// 0 or `1 / keep` for each value, kept with probability `1 - rate`; `None` when off.
     fn keep_scales(&self, n_values: usize, rate: f64) -> Option<Vec<f32>> {
         let Noise::Drawn(rng) = &mut *self.noise.borrow_mut() else { return None };
@@ -116,18 +126,18 @@ impl Mode<'_> {
     }
 
     /// Sets single values to zero with probability `rate` in training.
-    pub(crate) fn dropout(&self, x: Tensor<4>, rate: f64) -> Tensor<4> {
+    pub(crate) fn dropout<const D: usize>(&self, x: Tensor<D>, rate: f64) -> Tensor<D> {
         let shape = x.dims();
         self.scaled(x, shape, rate)
     }
 
-    fn scaled(&self, x: Tensor<4>, mask_shape: [usize; 4], rate: f64) -> Tensor<4> {
+    fn scaled<const D: usize>(&self, x: Tensor<D>, mask_shape: [usize; D], rate: f64) -> Tensor<D> {
         let Self::Train(step) = self else { return x };
         match step.keep_scales(mask_shape.iter().product(), rate) {
             None => x,
             Some(scales) => {
                 let device = x.device();
-                x * Tensor::<4>::from_data(TensorData::new(scales, mask_shape), &device)
+                x * Tensor::<D>::from_data(TensorData::new(scales, mask_shape), &device)
             }
         }
     }

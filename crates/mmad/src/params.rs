@@ -289,6 +289,8 @@ pub enum Init {
         /// Largest absolute value.
         bound: f64,
     },
+    /// Uniform in `0..1`.
+    Unit,
     /// Normal with mean 0.
     Normal {
         /// Standard deviation.
@@ -309,6 +311,9 @@ pub enum InitRule {
     /// Linear: uniform `±1 / sqrt(fan_in)`. Convolution: normal, deviation `sqrt(2 / (k · k · out))`,
     /// biases uniform `±1 / sqrt(fan_in)`.
     Fuser,
+    /// Linear: uniform `±sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010). Convolution as
+    /// under `Decoder`. Biases zero.
+    Xavier,
 }
 
 /// Collects the parameters of a model while it is built.
@@ -424,6 +429,7 @@ fn draw(init: Init, shape: &[usize], rng: &mut ChaCha8Rng) -> Vec<f32> {
         Init::Zeros => each(&mut |_| 0.0),
         Init::Ones => each(&mut |_| 1.0),
         Init::Uniform { bound } => each(&mut |_| rng.random_range(-1.0..1.0) * bound),
+        Init::Unit => each(&mut |_| rng.random()),
         Init::Normal { std } => each(&mut |_| {
             let normal: f64 = StandardNormal.sample(rng);
             normal * std

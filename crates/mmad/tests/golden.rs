@@ -15,4 +15,5 @@ mod golden {
     mod model;
     mod rd4ad;
     mod recipe;
+    mod uniad;
 }

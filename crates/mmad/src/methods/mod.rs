@@ -2,11 +2,12 @@
 
 pub mod mmad;
 pub mod rd4ad;
+pub mod uniad;
 
 use crate::method::MethodEntry;
 
 /// Every method, in the order of `mmad methods`.
-pub static METHODS: &[MethodEntry] = &[mmad::ENTRY, rd4ad::ENTRY];
+pub static METHODS: &[MethodEntry] = &[mmad::ENTRY, rd4ad::ENTRY, uniad::ENTRY];
 
 /// The method called `id`.
 pub fn find(id: &str) -> Option<&'static MethodEntry> {

@@ -19,6 +19,9 @@ impl Linear {
         let (weight, bias) = match scope.rule() {
             InitRule::Decoder => (Init::Normal { std: 0.02 }, Init::Zeros),
             InitRule::Fuser => (Init::Uniform { bound }, Init::Uniform { bound }),
+            InitRule::Xavier => {
+                (Init::Uniform { bound: (6.0 / (n_in + n_out) as f64).sqrt() }, Init::Zeros)
+            }
         };
         Self {
             weight: scope.weight("weight", [n_out, n_in], weight),
