@@ -11,6 +11,7 @@ pub use self::error::RunFileError;
 use crate::encoder::Arch;
 use crate::methods::mmad::model::{MmadConfig, ScanName};
 use crate::methods::rd4ad::Rd4adConfig;
+use crate::methods::simplenet::SimplenetConfig;
 use crate::methods::uniad::UniadConfig;
 use crate::methods::{self, METHODS};
 use crate::train::adamw::AdamWConfig;
@@ -33,6 +34,8 @@ pub struct RunConfig {
     pub mmad: MmadConfig,
     /// RD4AD's own values.
     pub rd4ad: Rd4adConfig,
+    /// SimpleNet's own values.
+    pub simplenet: SimplenetConfig,
     /// UniAD's own values.
     pub uniad: UniadConfig,
 }
@@ -50,6 +53,8 @@ struct Printed<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     rd4ad: Option<&'a Rd4adConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    simplenet: Option<&'a SimplenetConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     uniad: Option<&'a UniadConfig>,
 }
 
@@ -64,6 +69,7 @@ impl<'a> Printed<'a> {
             train: &config.train,
             mmad: table(method == "mmad", &config.mmad),
             rd4ad: table(method == "rd4ad", &config.rd4ad),
+            simplenet: table(method == "simplenet", &config.simplenet),
             uniad: table(method == "uniad", &config.uniad),
         }
     }
@@ -233,6 +239,7 @@ impl RunConfig {
             train: TrainConfig::default(),
             mmad: MmadConfig::default(),
             rd4ad: Rd4adConfig::default(),
+            simplenet: SimplenetConfig::default(),
             uniad: UniadConfig::default(),
         };
         match preset {

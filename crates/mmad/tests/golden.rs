@@ -15,5 +15,6 @@ mod golden {
     mod model;
     mod rd4ad;
     mod recipe;
+    mod simplenet;
     mod uniad;
 }

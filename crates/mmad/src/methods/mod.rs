@@ -2,12 +2,13 @@
 
 pub mod mmad;
 pub mod rd4ad;
+pub mod simplenet;
 pub mod uniad;
 
 use crate::method::MethodEntry;
 
 /// Every method, in the order of `mmad methods`.
-pub static METHODS: &[MethodEntry] = &[mmad::ENTRY, rd4ad::ENTRY, uniad::ENTRY];
+pub static METHODS: &[MethodEntry] = &[mmad::ENTRY, rd4ad::ENTRY, simplenet::ENTRY, uniad::ENTRY];
 
 /// The method called `id`.
 pub fn find(id: &str) -> Option<&'static MethodEntry> {

@@ -29,6 +29,20 @@ impl Linear {
         }
     }
 
+    /// The same with fresh values of its own instead of the scope's rule.
+    pub fn with_init(
+        scope: &Scope<'_>,
+        n_in: usize,
+        n_out: usize,
+        weight: Init,
+        bias: Option<Init>,
+    ) -> Self {
+        Self {
+            weight: scope.weight("weight", [n_out, n_in], weight),
+            bias: bias.map(|bias| scope.weight("bias", [n_out], bias)),
+        }
+    }
+
     /// # Shapes
     ///
     /// - `x`: `[…, n_in]`
