@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mmad_data::{DataError, Dataset, HoldOut, Loader, LoaderOptions, Preprocess, Sample, Split};
+use mmad_data::{
+    DataError, Dataset, HoldOut, Loader, LoaderOptions, Painter, Preprocess, Sample, Split,
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::calibrate::{Calibration, CalibrationError};
@@ -179,6 +181,10 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
         &fit.device,
         data_cache_bytes(config),
     );
+    if method.wants_painted_defects() {
+        let painter = Painter::new(&config.paint, fit.loader.decode)?;
+        pictures = pictures.with_painter(painter, config.seed);
+    }
     let trained = train(method.as_ref(), &mut pictures, &run, watch)?;
     let mut unreadable: Vec<DataError> = pictures.take_unreadable();
     let path = fit.folder.join("model.mmad");

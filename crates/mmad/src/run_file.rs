@@ -5,10 +5,12 @@
 
 mod error;
 
+use mmad_data::PaintConfig;
 use serde::{Deserialize, Serialize};
 
 pub use self::error::RunFileError;
 use crate::encoder::Arch;
+use crate::methods::destseg::DestsegConfig;
 use crate::methods::mmad::model::{MmadConfig, ScanName};
 use crate::methods::rd4ad::Rd4adConfig;
 use crate::methods::simplenet::SimplenetConfig;
@@ -36,6 +38,10 @@ pub struct RunConfig {
     pub rd4ad: Rd4adConfig,
     /// SimpleNet's own values.
     pub simplenet: SimplenetConfig,
+    /// DeSTSeg's own values.
+    pub destseg: DestsegConfig,
+    /// How defects are painted, for methods that train on painted defects.
+    pub paint: PaintConfig,
     /// UniAD's own values.
     pub uniad: UniadConfig,
 }
@@ -55,6 +61,10 @@ struct Printed<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     simplenet: Option<&'a SimplenetConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    destseg: Option<&'a DestsegConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paint: Option<&'a PaintConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     uniad: Option<&'a UniadConfig>,
 }
 
@@ -70,6 +80,8 @@ impl<'a> Printed<'a> {
             mmad: table(method == "mmad", &config.mmad),
             rd4ad: table(method == "rd4ad", &config.rd4ad),
             simplenet: table(method == "simplenet", &config.simplenet),
+            destseg: table(method == "destseg", &config.destseg),
+            paint: table(method == "destseg", &config.paint),
             uniad: table(method == "uniad", &config.uniad),
         }
     }
@@ -240,6 +252,8 @@ impl RunConfig {
             mmad: MmadConfig::default(),
             rd4ad: Rd4adConfig::default(),
             simplenet: SimplenetConfig::default(),
+            destseg: DestsegConfig::default(),
+            paint: PaintConfig::default(),
             uniad: UniadConfig::default(),
         };
         match preset {

@@ -11,6 +11,7 @@
 mod golden {
     mod baselines;
     mod blocks;
+    mod destseg;
     mod file;
     mod model;
     mod rd4ad;

@@ -28,7 +28,7 @@ use mmad_data::DataError;
 use self::checkpoint::{CheckpointError, Progress};
 use self::log::{Log, LogLine};
 use self::optimiser::Optimiser;
-use self::pictures::Pictures;
+use self::pictures::{Pictures, Place};
 use self::plan::Plan;
 use crate::method::{Method, Observation};
 use crate::mode::TrainStep;
@@ -187,9 +187,10 @@ fn steps(
         let first = (progress.step % plan.steps_per_epoch()) as usize * plan.batch;
         let mut loader = pictures.start(&order[first..])?;
         for batch in order[first..].chunks(plan.batch) {
-            let seen = pictures.batch(batch, &mut loader, method);
-            let seen = seen.ok_or_else(|| all_unreadable(pictures))?;
             let phase = plan.phase(progress.step, &phase_shares);
+            let place = Place { step: progress.step, phase };
+            let seen = pictures.batch(batch, &mut loader, method, place);
+            let seen = seen.ok_or_else(|| all_unreadable(pictures))?;
             if tracked_phase != Some(phase) {
                 method.params().track_only(|param| optimiser.moves(param, phase));
                 tracked_phase = Some(phase);
@@ -283,7 +284,7 @@ fn plan(
     for (phase, share) in method.phase_shares().into_iter().enumerate() {
         let start = Instant::now();
         let mut loader = pictures.start(batch)?;
-        let seen = pictures.batch(batch, &mut loader, method);
+        let seen = pictures.batch(batch, &mut loader, method, Place { step: 0, phase });
         let seen = seen.ok_or_else(|| all_unreadable(pictures))?;
         first_look_s += share * start.elapsed().as_secs_f64() / batch.len() as f64;
         step_s += share * trial_step_s(method, &seen, phase, config);

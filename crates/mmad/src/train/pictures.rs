@@ -4,16 +4,20 @@
 //! computed once and kept as `f16`, up to a bound of memory. Which pictures are kept is decided by
 //! their number alone, and every one of them is rounded to `f16` from its first use on, so a run
 //! has the same bits whether it was stopped in between or not. Pictures beyond the bound are
-//! loaded and looked at anew each time.
+//! loaded and looked at anew each time. So are all pictures of a method that wants painted defects:
+//! what is painted follows from the seed, the number of the step and the place in its batch.
 
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
-use mmad_data::{DataError, Loader, LoaderOptions, Preprocess, Sample};
+use mmad_data::{
+    DataError, LoadedSample, Loader, LoaderOptions, PaintedPicture, Painter, Preprocess, Sample,
+};
 
-use crate::method::{Method, Observation};
+use crate::method::{Method, Observation, Painted};
+use crate::random;
 
 /// Feeds the observations of training pictures.
 #[derive(Debug)]
@@ -26,6 +30,16 @@ pub struct Pictures {
     max_bytes: u64,
     shapes: Option<Vec<[usize; 3]>>,
     unreadable: BTreeMap<usize, DataError>,
+    painter: Option<(Painter, u64)>,
+}
+
+/// Where a batch stands in a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Number of the step, from 0.
+    pub step: u64,
+    /// Phase of the training, from 0.
+    pub phase: usize,
 }
 
 type Kept = Box<[f16]>;
@@ -48,7 +62,14 @@ impl Pictures {
             max_bytes,
             shapes: None,
             unreadable: BTreeMap::new(),
+            painter: None,
         }
+    }
+
+    /// Paints defects into every picture, decided by `seed`.
+    #[must_use]
+    pub fn with_painter(self, painter: Painter, seed: u64) -> Self {
+        Self { painter: Some((painter, seed)), ..self }
     }
 
     /// Number of pictures.
@@ -95,10 +116,24 @@ impl Pictures {
         indices: &[usize],
         loader: &mut Loader,
         method: &dyn Method,
+        place: Place,
     ) -> Option<Observation> {
         let mut levels: Vec<Vec<Tensor<4>>> = Vec::new();
-        for &index in indices {
-            let seen = match self.look(index, loader, method) {
+        for (number, &index) in indices.iter().enumerate() {
+            let seen = match &self.painter {
+                None => self.look(index, loader, method),
+                Some((painter, seed)) => {
+                    let number = place.step * indices.len() as u64 + number as u64;
+                    let mut rng = random::stream(*seed, "painted defect", number);
+                    let loaded = loader.next().expect("the loader was started with this picture");
+                    loaded.and_then(|loaded| {
+                        let (height, width) = (self.preprocess.height(), self.preprocess.width());
+                        let painted = painter.paint(&loaded.rgb, height, width, &mut rng)?;
+                        Ok(self.look_at_painted(loaded, painted, method, place.phase))
+                    })
+                }
+            };
+            let seen = match seen {
                 Ok(seen) => seen,
                 Err(error) => {
                     self.unreadable.insert(index, error);
@@ -112,6 +147,24 @@ impl Pictures {
         }
         let seen = levels.into_iter().map(|maps| Tensor::cat(maps, 0)).collect::<Observation>();
         (!seen.is_empty()).then_some(seen)
+    }
+
+    fn look_at_painted(
+        &self,
+        loaded: LoadedSample,
+        painted: PaintedPicture,
+        method: &dyn Method,
+        phase: usize,
+    ) -> Observation {
+        let (height, width) = (self.preprocess.height(), self.preprocess.width());
+        let map = |values: Vec<f32>, channels: usize| {
+            let data = TensorData::new(values, [1, height, width, channels]);
+            Tensor::<4>::from_data(data, &self.device)
+        };
+        let mask = painted.mask.into_iter().map(f32::from).collect();
+        let images = map(self.preprocess.normalise_values(&painted.pixels), 3);
+        let painted = Painted { images, masks: map(mask, 1) };
+        method.observe_painted(map(loaded.pixels, 3), painted, phase)
     }
 
     fn look(
