@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::methods::mmad::model::ConfigError;
 use crate::mode::TrainStep;
+use crate::ops::count_macs;
 use crate::params::{Param, ParamSet, Role};
 use crate::run_file::{Preset, RunConfig, TrainConfig};
 use crate::train::optimiser::{Group, Rule};
@@ -112,6 +113,12 @@ pub fn n_params(method: &dyn Method) -> usize {
     };
     let held: usize = method.params().iter().filter(counts).map(Param::len).sum();
     held + method.n_table_values() + method.n_dead_values()
+}
+
+/// Multiply-accumulate operations of scoring one picture.
+pub fn n_macs(method: &dyn Method, height: usize, width: usize, device: &Device) -> u64 {
+    let picture = Tensor::zeros([1, height, width, 3], device);
+    count_macs(|| method.score(&method.observe(picture), height, width)).1
 }
 
 /// One line of the list of methods.

@@ -93,6 +93,7 @@ impl Attention {
             let [_, n, _] = x.dims();
             ops::linear(x, weight, Some(bias)).reshape([batch, n, heads, head]).swap_dims(1, 2)
         };
+        ops::macs::add(2 * batch * n * key.dims()[1] * d);
         let query = project(query, 0) * (head as f64).powf(-0.5);
         let scores = query.matmul(project(key, 1).swap_dims(2, 3));
         let scores = match mask {
