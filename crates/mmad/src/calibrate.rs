@@ -147,12 +147,15 @@ impl Calibration {
     ///
     /// [`CalibrationError::UnknownClass`], or [`CalibrationError::NotFinite`].
     pub fn set_threshold(&mut self, class: &str, threshold: f32) -> Result<(), CalibrationError> {
-        if !threshold.is_finite() || threshold <= 0.0 {
+        if !threshold.is_finite() {
             return Err(CalibrationError::NotFinite { class: class.to_owned() });
         }
         let known = || self.classes.iter().map(|c| c.class.clone()).collect();
         let unknown = CalibrationError::UnknownClass { class: class.to_owned(), known: known() };
         let entry = self.classes.iter_mut().find(|c| c.class == class).ok_or(unknown)?;
+        if threshold <= 0.0 && !is_signed(&entry.scores) {
+            return Err(CalibrationError::NotFinite { class: class.to_owned() });
+        }
         entry.threshold = threshold;
         entry.basis = Basis::Manual;
         Ok(())
@@ -179,36 +182,57 @@ impl ClassCalibration {
     }
 }
 
-/// A scale on which the threshold is 0.5: `s^p / (s^p + t^p)`, strictly rising and never cut.
+/// A scale on which the threshold is 0.5, strictly rising and never cut: `s^p / (s^p + t^p)` for
+/// scores that are never negative, and `1 / (1 + exp(p (t - s)))` for scores of either sign.
 ///
 /// The power `p` is chosen so that a middling good picture lies at 0.1; the scale then uses the room
 /// between good and defective whatever the raw scores are.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ScoreScale {
-    /// The raw score that becomes 0.5; above zero.
+    /// The raw score that becomes 0.5.
     pub threshold: f32,
-    /// The power, 1 to 50.
+    /// The power: 1 to 50 for scores that are never negative, above 0 for others.
     pub power: f32,
+    /// Whether scores can be negative.
+    #[serde(default)]
+    pub is_signed: bool,
 }
 
 impl ScoreScale {
     /// The scale of a threshold and the scores of good pictures, ascending.
     pub fn new(threshold: f32, good: &[f32]) -> Self {
         const AT_MEDIAN: f64 = 0.1;
-        let median = f64::from(good.get(good.len() / 2).copied().unwrap_or(0.0));
-        let ratio = f64::from(threshold) / median.max(f64::MIN_POSITIVE);
         let odds = ((1.0 - AT_MEDIAN) / AT_MEDIAN).ln();
+        let middle = good.get(good.len() / 2).copied();
+        if threshold <= 0.0 || is_signed(good) {
+            let room = f64::from(threshold) - middle.map_or(0.0, f64::from);
+            // Without room, or without good pictures, the scale is that of the threshold itself.
+            let room = if room > 0.0 && middle.is_some() { room } else { f64::from(threshold) };
+            let power = odds / room.abs().max(f64::from(SMALLEST_THRESHOLD));
+            return Self { threshold, power: power as f32, is_signed: true };
+        }
+        let median = middle.map_or(0.0, f64::from);
+        let ratio = f64::from(threshold) / median.max(f64::MIN_POSITIVE);
         // A median at or above the threshold leaves no room; the steepest scale stands for that.
         let power = if ratio > 1.0 { odds / ratio.ln() } else { 50.0 };
-        Self { threshold, power: power.clamp(1.0, 50.0) as f32 }
+        Self { threshold, power: power.clamp(1.0, 50.0) as f32, is_signed: false }
     }
 
-    /// A raw score, never negative, on this scale.
+    /// A raw score on this scale.
     pub fn of(&self, score: f32) -> f32 {
-        let ratio = f64::from(score.max(0.0)) / f64::from(self.threshold);
+        let (power, threshold) = (f64::from(self.power), f64::from(self.threshold));
+        if self.is_signed {
+            return (1.0 / (1.0 + (power * (threshold - f64::from(score))).exp())) as f32;
+        }
+        let ratio = f64::from(score.max(0.0)) / threshold;
         // Not through s^p, which overflows for large scores.
-        (1.0 / (1.0 + ratio.powf(-f64::from(self.power)))) as f32
+        (1.0 / (1.0 + ratio.powf(-power))) as f32
     }
+}
+
+/// Whether ascending scores show that scores can be negative.
+fn is_signed(scores: &[f32]) -> bool {
+    scores.first().is_some_and(|&smallest| smallest < 0.0)
 }
 
 fn check_rate(rate: f64) -> Result<(), CalibrationError> {
@@ -228,8 +252,9 @@ fn conformal_threshold(scores: &[f32], rate: f64) -> (f32, Basis) {
             (largest + (largest - median).max(0.0) * 0.5, Basis::BeyondLargest)
         }
     };
+    let at = if is_signed(scores) { at } else { at.max(SMALLEST_THRESHOLD) };
     // A picture is rejected at the threshold itself, so it lies just above the order statistic.
-    (at.max(SMALLEST_THRESHOLD).next_up(), basis)
+    (at.next_up(), basis)
 }
 
 fn clopper_pearson(rejected: usize, n: usize) -> RateInterval {
@@ -328,6 +353,24 @@ mod tests {
         assert!(scores.windows(2).all(|w| scale.of(w[0]) < scale.of(w[1])));
         assert!(scale.of(f32::MAX) <= 1.0 && scale.of(0.0) == 0.0);
         assert_eq!(ScoreScale::new(0.3, &[0.4]).power, 50.0);
+    }
+
+    #[test]
+    fn scores_of_either_sign_have_thresholds_and_scales_too() {
+        let mut good: Vec<f32> = (0..100).map(|i| -2.0 + 0.01 * i as f32).collect();
+        let class = one_class(good.clone(), 0.05);
+        good.reverse();
+        assert!((class.threshold - -1.05).abs() < 1e-5, "{}", class.threshold);
+        let scale = class.scale();
+        assert!(scale.is_signed && (scale.of(class.threshold) - 0.5).abs() < 1e-6);
+        assert!((scale.of(-1.5) - 0.1).abs() < 1e-3);
+        let scores = [-9.0, -2.0, -1.0, 0.0, 2.0];
+        assert!(scores.windows(2).all(|w| scale.of(w[0]) <= scale.of(w[1])));
+        let mut calibration = Calibration::new(vec![("a".into(), good)], 0.05).unwrap();
+        calibration.set_threshold("a", -0.5).unwrap();
+        assert_eq!(calibration.class("a").unwrap().threshold, -0.5);
+        let mut positive = Calibration::new(vec![("a".into(), vec![1.0])], 0.05).unwrap();
+        assert!(positive.set_threshold("a", -0.5).is_err());
     }
 
     /// Clopper-Pearson limits of 0 of 10 and 1 of 24, as in published tables.

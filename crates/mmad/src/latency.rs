@@ -13,7 +13,7 @@ use crate::mode::TrainStep;
 use crate::ops::profile::{self, OpTime};
 use crate::random;
 use crate::run_file::RunConfig;
-use crate::train::adamw::AdamW;
+use crate::train::optimiser::Optimiser;
 use crate::train::take_step;
 
 /// What was measured.
@@ -44,7 +44,7 @@ impl Latency {
 /// Runs before the first that counts: caches, tables, packed weights.
 const N_WARM_UP: usize = 2;
 
-/// Scores `batch` pictures at once, `n_runs` times, from normalised pixels to rebuilt maps.
+/// Scores `batch` pictures at once, `n_runs` times, from normalised pixels to anomaly maps.
 ///
 /// # Errors
 ///
@@ -61,13 +61,14 @@ pub fn measure_score(
         let start = Instant::now();
         let seen = method.observe(images.clone());
         let encoder_s = start.elapsed().as_secs_f64();
-        let rebuilt = method.rebuild(&seen);
-        drop(rebuilt);
+        let scored = method.score(&seen, config.data.height_px, config.data.width_px);
+        drop(scored);
         [encoder_s, start.elapsed().as_secs_f64() - encoder_s]
     }))
 }
 
-/// Takes `n_runs` training steps of `config.train.batch` pictures, encoder included.
+/// Takes `n_runs` training steps of `config.train.batch` pictures in the first phase, encoder
+/// included.
 ///
 /// # Errors
 ///
@@ -80,8 +81,8 @@ pub fn measure_step(
     let method = build(config, device)?;
     let images = noise(config, config.train.batch, device);
     let params = method.params();
-    params.track(true);
-    let mut optimiser = AdamW::new(config.train.adamw, params);
+    let mut optimiser = Optimiser::new(method.groups(&config.train), params);
+    params.track_only(|param| optimiser.moves(param, 0));
     let mut number = 0;
     Ok(measure(n_runs, ["encoder", "forward", "backward", "optimiser"], || {
         let start = Instant::now();
