@@ -65,6 +65,7 @@ mod evaluation;
 mod extra;
 mod image_score;
 mod input;
+mod key_histogram;
 mod metric_list;
 mod mvtec;
 mod operating_points;
@@ -76,6 +77,7 @@ mod ranking;
 mod region_overlap;
 mod region_recall;
 mod roc;
+mod streaming;
 #[cfg(test)]
 mod test_samples;
 
@@ -93,3 +95,4 @@ pub use precision_recall::{F1Max, average_precision, average_precision_of, f1_ma
 pub use ranking::{Ranking, Step};
 pub use region_recall::RegionOverlaps;
 pub use roc::{au_roc, au_roc_of};
+pub use streaming::{BoundedValue, Bounds, STREAMING_BITS, StreamedMetrics, StreamingClass};

@@ -5,3 +5,4 @@
 mod by_definition;
 mod invariance;
 mod pictures;
+mod streaming;
