@@ -114,7 +114,7 @@ pub(crate) fn pixel_metrics(
         iou_max: best.clone().map(|best| best.iou),
         f1_max: best,
         au_pro: curve.and_then(|curve| class.au_pro(&curve, pro_fpr_limit)),
-        anomalous_pixels: truth.positives.len() as u64,
+        anomalous_pixels: truth.n_positives,
         regions: truth.n_regions,
     };
     (pixels, extra)
@@ -356,12 +356,12 @@ impl Class<'_> {
         At {
             found: beyond.found as f64,
             false_positives: beyond.false_positives as f64,
-            positives: self.truth.positives.len() as f64,
+            positives: self.truth.n_positives as f64,
         }
     }
 
     fn need_positives(&self) -> Result<(), MetricError> {
-        if self.truth.positives.is_empty() {
+        if self.truth.n_positives == 0 {
             let negatives = self.truth.n_negatives();
             return Err(MetricError::NoPositives { unit: Unit::Pixel, negatives });
         }
@@ -370,7 +370,7 @@ impl Class<'_> {
 
     fn need_negatives(&self) -> Result<(), MetricError> {
         if self.truth.n_negatives() == 0 {
-            let positives = self.truth.positives.len() as u64;
+            let positives = self.truth.n_positives;
             return Err(MetricError::NoNegatives { unit: Unit::Pixel, positives });
         }
         Ok(())

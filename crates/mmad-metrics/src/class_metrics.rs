@@ -233,8 +233,8 @@ pub fn class_metrics(
             (pixels, None, Some(ader))
         }
         None => {
-            let truth = PixelTruth::gather(&class.annotated);
-            let (pixels, extra) = exact_pixels(&truth, &image_ranking, limit, precision);
+            let mut truth = PixelTruth::gather(&class.annotated);
+            let (pixels, extra) = exact_pixels(&mut truth, &image_ranking, limit, precision);
             (pixels, Some(extra), None)
         }
     };
@@ -271,7 +271,7 @@ pub fn class_metrics(
 
 /// The pixel metrics over all thresholds.
 fn exact_pixels(
-    truth: &PixelTruth<'_>,
+    truth: &mut PixelTruth<'_>,
     image_ranking: &Ranking,
     pro_fpr_limit: f64,
     precision: FprPrecision,

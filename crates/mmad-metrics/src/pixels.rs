@@ -22,15 +22,22 @@ pub(crate) struct PixelTruth<'a> {
     images: &'a [AnnotatedMap<'a>],
     /// The regions of every picture that has some, with its position among the pictures.
     regions: Vec<(usize, Components)>,
-    /// All defective pixels, sorted from the lowest score up.
+    /// All defective pixels, sorted from the lowest score up, until they are ranked.
     pub(crate) positives: Vec<Positive>,
+    pub(crate) n_positives: u64,
     pub(crate) n_regions: u64,
 }
 
 impl<'a> PixelTruth<'a> {
     /// Finds the regions of all masks, and sorts the pixels on them.
     pub(crate) fn gather(images: &'a [AnnotatedMap<'a>]) -> Self {
-        let mut truth = Self { images, regions: Vec::new(), positives: Vec::new(), n_regions: 0 };
+        let mut truth = Self {
+            images,
+            regions: Vec::new(),
+            positives: Vec::new(),
+            n_positives: 0,
+            n_regions: 0,
+        };
         for (index, image) in images.iter().enumerate() {
             let Some(mask) = image.mask else { continue };
             let regions = Components::of(mask, image.width);
@@ -39,13 +46,14 @@ impl<'a> PixelTruth<'a> {
             truth.regions.push((index, regions));
         }
         truth.positives.sort_unstable();
+        truth.n_positives = truth.positives.len() as u64;
         truth
     }
 
     /// Number of defect-free pixels.
     pub(crate) fn n_negatives(&self) -> u64 {
         let pixels: u64 = self.images.iter().map(|image| image.map.len() as u64).sum();
-        pixels - self.positives.len() as u64
+        pixels - self.n_positives
     }
 
     /// The pictures with a defect: position, scores, and regions.
@@ -58,10 +66,10 @@ impl<'a> PixelTruth<'a> {
         self.images.iter().filter(|image| image.is_good).map(|image| image.map)
     }
 
-    /// Ranks all pixels. Extra memory: about 70 bytes per distinct score on a defect, nothing per
-    /// defect-free pixel.
-    pub(crate) fn rank(&self) -> RankedPixels {
-        let (steps, found_regions) = steps_of(&self.positives);
+    /// Ranks all pixels, and gives the memory of the sorted ones back. Extra memory: about 70 bytes
+    /// per distinct score on a defect, nothing per defect-free pixel.
+    pub(crate) fn rank(&mut self) -> RankedPixels {
+        let (steps, found_regions) = steps_of(&std::mem::take(&mut self.positives));
         let placement = place_between(&steps);
         let placed = self.place_background(placement);
         RankedPixels { ranking: Ranking::from_placed(steps, &placed, Unit::Pixel), found_regions }
