@@ -54,13 +54,13 @@ def measure_here(folder, runs, full):
         f1 = 2 * precision * recall / numpy.maximum(precision + recall, 1e-300)
         return auroc, ap, float(f1.max())
 
-    names = sorted(path.name.split(".")[0] for path in folder.glob("*.maps.npy"))
+    names = sorted(path.stem for path in (folder / "maps").glob("*.npy"))
     adeval_cpu = adeval_wall = sk_cpu = sk_wall = 0.0
     pixels = sk_pixels = 0
     adeval_values, sk_values, extra = [], [], {"adeval": 0.0, "sklearn": 0.0}
     for name in names:
-        maps = numpy.load(folder / f"{name}.maps.npy")
-        masks = numpy.load(folder / f"{name}.masks.npy")
+        maps = numpy.load(folder / "maps" / f"{name}.npy")
+        masks = numpy.load(folder / "masks" / f"{name}.npy")
         pixels += maps.size
         before = peak_mb()
         cpu, wall, value = best_of(runs, lambda: adeval.auroc_aupr_aupro(maps, masks))

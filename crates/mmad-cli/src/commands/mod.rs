@@ -8,6 +8,7 @@ pub(crate) mod encoder;
 pub(crate) mod eval;
 pub(crate) mod import;
 pub(crate) mod methods;
+pub(crate) mod metrics;
 pub(crate) mod predict;
 pub(crate) mod train;
 pub(crate) mod verify;

@@ -174,9 +174,12 @@ fn stream(classes: &[(&str, Class)]) -> Result<Value, MetricError> {
     Ok(Value::Object(METRICS.iter().map(|metric| mean(metric.id)).collect()))
 }
 
-/// Writes `<class>.maps.npy` (`<f4`) and `<class>.masks.npy` (`|u1`), both `[n, height, width]`.
+/// Writes `maps/<class>.npy` (`<f4`) and `masks/<class>.npy` (`|u1`), both `[n, height, width]`, as
+/// `mmad metrics` reads them.
 fn export(folder: &Path, classes: &[(&str, Class)]) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
+    for kind in ["maps", "masks"] {
+        std::fs::create_dir_all(folder.join(kind))?;
+    }
     for (name, class) in classes {
         let n = class.maps.len() / (SIDE * SIDE);
         let maps: Vec<u8> = class.maps.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -192,7 +195,7 @@ fn export(folder: &Path, classes: &[(&str, Class)]) -> std::io::Result<()> {
             bytes.extend((header.len() as u16).to_le_bytes());
             bytes.extend(header.as_bytes());
             bytes.extend(data);
-            std::fs::write(folder.join(format!("{name}.{kind}.npy")), bytes)?;
+            std::fs::write(folder.join(kind).join(format!("{name}.npy")), bytes)?;
         }
     }
     Ok(())
