@@ -25,6 +25,8 @@ use crate::output::{Output, peak_memory_mb};
 /// or without `_mask`, above zero where something is wrong. A map without a mask is good. The class
 /// is the first folder. Both may be a single .npy stack.
 #[derive(Debug, Args)]
+// Each is a switch of its own on the command line.
+#[allow(clippy::struct_excessive_bools)]
 pub(crate) struct MetricsArgs {
     /// Folder of maps, or one .npy stack
     #[arg(value_name = "MAPS")]
@@ -204,7 +206,9 @@ impl Measure<'_> {
             let (part, failures) = part?;
             whole.merge(part)?;
             n_skipped += failures.len();
-            failures.into_iter().for_each(|failure| self.skip(failure));
+            for failure in failures {
+                self.skip(failure);
+            }
         }
         if n_skipped == class.pairs.len() {
             return Ok(None);

@@ -8,7 +8,8 @@ use super::program::{DATA_PROBLEMS, USAGE, Work, names_in};
 
 /// A NumPy file of `f32`.
 fn npy(shape: &[usize], values: &[f32]) -> Vec<u8> {
-    let shape: String = shape.iter().map(|length| format!("{length}, ")).collect();
+    let shape: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    let shape = shape.join(", ");
     let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}\n");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
