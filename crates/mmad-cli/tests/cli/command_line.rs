@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use super::program::{ERROR, TINY, USAGE, Work, names_in};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "demo",
     "train",
     "calibrate",
     "eval",
+    "metrics",
     "predict",
     "verify",
     "import",
