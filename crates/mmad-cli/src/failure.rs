@@ -118,6 +118,8 @@ with_hint! {
     mmad::run_file::RunFileError => Status::Error,
     mmad::weights::WeightsError => Status::Error,
     mmad_data::DataError => Status::Error,
+    mmad_data::MapError => Status::Error,
+    mmad_metrics::MetricError => Status::Error,
     mmad_report::ReportError => Status::Error,
     mmad_synthetic::SyntheticError => Status::Error,
     mmad_weights::Error => Status::Error,

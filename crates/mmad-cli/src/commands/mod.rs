@@ -9,6 +9,7 @@ pub(crate) mod eval;
 pub(crate) mod import;
 pub(crate) mod latency;
 pub(crate) mod methods;
+pub(crate) mod metrics;
 pub(crate) mod predict;
 pub(crate) mod train;
 pub(crate) mod verify;

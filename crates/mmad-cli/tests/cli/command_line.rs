@@ -9,6 +9,7 @@ const COMMANDS: [&str; 13] = [
     "train",
     "calibrate",
     "eval",
+    "metrics",
     "predict",
     "verify",
     "import",
