@@ -31,6 +31,8 @@ pub struct Level<'a> {
     pub height: usize,
     /// Columns.
     pub width: usize,
+    /// How much its distances count; 1 in the reference.
+    pub weight: f64,
 }
 
 /// Blurred map and its largest value for every picture of a batch.
@@ -38,9 +40,11 @@ pub struct Level<'a> {
 /// # Shapes
 ///
 /// - `seen` and `rebuilt`: equal, level by level, `[b, h, w, c]`
+/// - `weights`: how much each level counts
 pub fn cosine_maps(
     seen: &[Tensor<4>],
     rebuilt: &[Tensor<4>],
+    weights: &[f64],
     height: usize,
     width: usize,
 ) -> Vec<ScoredMap> {
@@ -53,11 +57,13 @@ pub fn cosine_maps(
     let picture = |index: usize| {
         let levels: Vec<Level<'_>> = sizes
             .iter()
+            .zip(weights)
             .zip(seen.iter().zip(&rebuilt))
-            .map(|(&[_, height, width, channels], (seen, rebuilt))| {
+            .map(|((&[_, height, width, channels], &weight), (seen, rebuilt))| {
                 let n_values = height * width * channels;
                 let of = index * n_values..(index + 1) * n_values;
-                Level { seen: &seen[of.clone()], rebuilt: &rebuilt[of], height, width }
+                let rebuilt = &rebuilt[of.clone()];
+                Level { seen: &seen[of], rebuilt, height, width, weight }
             })
             .collect();
         smooth(raw_map(&levels, height, width), height, width)
@@ -84,9 +90,9 @@ pub fn raw_map(levels: &[Level<'_>], height: usize, width: usize) -> Vec<f64> {
         let mut distance = vec![0.0; n_pixels];
         cosine_distance(channels, level.seen, level.rebuilt, &mut distance);
         bilinear([level.height, level.width], &distance, [height, width], &mut enlarged);
-        sum.iter_mut().zip(&enlarged).for_each(|(sum, value)| *sum += value);
+        sum.iter_mut().zip(&enlarged).for_each(|(sum, value)| *sum += level.weight * value);
     }
-    let divisor = (levels.len() * levels.len()) as f64;
+    let divisor = levels.len() as f64 * levels.iter().map(|level| level.weight).sum::<f64>();
     for value in &mut sum {
         *value /= divisor;
     }
@@ -119,7 +125,7 @@ mod tests {
         let mut rebuilt: Vec<f32> = seen.iter().map(|value| 2.0 * value).collect();
         let at = 2 * width + 5;
         rebuilt[at * channels..][..channels].iter_mut().for_each(|value| *value = -*value);
-        let level = Level { seen: &seen, rebuilt: &rebuilt, height, width };
+        let level = Level { seen: &seen, rebuilt: &rebuilt, height, width, weight: 1.0 };
         let map = raw_map(&[level], height, width);
         assert!((map[at] - 2.0).abs() < 1e-12);
         assert!(map.iter().enumerate().all(|(i, value)| i == at || value.abs() < 1e-6));

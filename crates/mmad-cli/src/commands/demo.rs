@@ -37,7 +37,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "PX", default_value_t = 128)]
     size: usize,
     /// Good training pictures per class
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 400)]
     train: usize,
 }
 

@@ -165,7 +165,7 @@ impl Method for Rd4ad {
     }
 
     fn score(&self, seen: &Observation, height: usize, width: usize) -> Vec<ScoredMap> {
-        cosine_maps(seen, &self.rebuild(seen, false), height, width)
+        cosine_maps(seen, &self.rebuild(seen, false), &[1.0; 3], height, width)
     }
 }
 

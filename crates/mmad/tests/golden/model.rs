@@ -172,6 +172,7 @@ fn anomaly_map() {
                     rebuilt,
                     height: dims[1],
                     width: dims[2],
+                    weight: 1.0,
                 })
                 .collect();
             let raw = raw_map(&levels, height, width);
@@ -213,7 +214,13 @@ fn whole_model() {
             seen.into_iter().zip(rebuilt).map(|(a, b)| (a.dims(), values(a), values(b))).collect();
         let levels: Vec<Level<'_>> = maps
             .iter()
-            .map(|(dims, seen, rebuilt)| Level { seen, rebuilt, height: dims[1], width: dims[2] })
+            .map(|(dims, seen, rebuilt)| Level {
+                seen,
+                rebuilt,
+                height: dims[1],
+                width: dims[2],
+                weight: 1.0,
+            })
             .collect();
         let raw = raw_map(&levels, 256, 256);
         let smooth = blur(raw.clone(), 256, 256, SIGMA_PX);

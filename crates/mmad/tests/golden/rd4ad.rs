@@ -60,7 +60,13 @@ fn rd4ad() {
             .collect();
         let levels: Vec<Level<'_>> = level_values
             .iter()
-            .map(|(dims, seen, rebuilt)| Level { seen, rebuilt, height: dims[1], width: dims[2] })
+            .map(|(dims, seen, rebuilt)| Level {
+                seen,
+                rebuilt,
+                height: dims[1],
+                width: dims[2],
+                weight: 1.0,
+            })
             .collect();
         let map = blur(raw_map(&levels, 64, 64), 64, 64, SIGMA_PX);
         map.into_iter().map(|value| value as f32).collect()

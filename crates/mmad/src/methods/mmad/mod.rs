@@ -66,7 +66,8 @@ impl Method for Mmad {
     }
 
     fn score(&self, seen: &Observation, height: usize, width: usize) -> Vec<ScoredMap> {
-        cosine_maps(seen, &self.rebuild(three(seen), &Mode::SCORE), height, width)
+        let rebuilt = self.rebuild(three(seen), &Mode::SCORE);
+        cosine_maps(seen, &rebuilt, &self.level_weights(), height, width)
     }
 }
 

@@ -42,6 +42,9 @@ pub struct MmadConfig {
     /// pictures before they are rebuilt and compared. Not in the paper; short trainings gain from
     /// it, because the decoder's norms start at that scale.
     pub standardise: bool,
+    /// How much the distances of each level count in the anomaly map, finest first; equal in the
+    /// paper.
+    pub level_weights: [f64; 3],
 }
 
 impl Default for MmadConfig {
@@ -56,6 +59,7 @@ impl Default for MmadConfig {
             drop_path: 0.2,
             channel_attention: ChannelAttentionUse::GateOnly,
             standardise: false,
+            level_weights: [1.0; 3],
         }
     }
 }
@@ -116,6 +120,9 @@ pub enum ConfigError {
     /// Not in `0..1`.
     #[error("`mmad.drop_path` is {0}")]
     DropPath(String),
+    /// Weights that make no map.
+    #[error("`mmad.level_weights` is {0}")]
+    LevelWeights(String),
     /// The encoder has fewer channels than the widths ask for.
     #[error("encoder `{encoder}` has {channels:?} channels, fewer than `mmad.widths` {widths:?}")]
     NarrowEncoder {
@@ -142,6 +149,7 @@ impl ConfigError {
             Self::Directions(_) => "use 2, 4 or 8",
             Self::States(_) => "use a number from 1 to 16",
             Self::DropPath(_) => "use a rate from 0 up to, not including, 1",
+            Self::LevelWeights(_) => "use three numbers from 0 to 1000, not all 0",
             Self::NarrowEncoder { .. } => "lower the widths, or use a wider encoder",
         }
         .to_owned()
@@ -179,6 +187,11 @@ impl MmadConfig {
         if !(0.0..1.0).contains(&self.drop_path) {
             return Err(ConfigError::DropPath(self.drop_path.to_string()));
         }
+        let weights = self.level_weights;
+        let is_weight = |weight: &f64| (0.0..=1000.0).contains(weight);
+        if !weights.iter().all(is_weight) || !(weights.iter().sum::<f64>() > 0.0) {
+            return Err(ConfigError::LevelWeights(format!("{weights:?}")));
+        }
         let channels = encoder.channels();
         if channels.iter().zip(self.widths).any(|(&channels, width)| channels < width) {
             return Err(ConfigError::NarrowEncoder {
@@ -201,6 +214,7 @@ pub struct Mmad {
     hmd: Hmd,
     params: ParamSet,
     n_scan_table_values: usize,
+    level_weights: [f64; 3],
     device: Device,
 }
 
@@ -255,6 +269,7 @@ impl Mmad {
             hmd: Hmd::new(&root.sub("net_s"), &hmd),
             params: builder.finish(),
             n_scan_table_values,
+            level_weights: config.level_weights,
             device: device.clone(),
         })
     }
@@ -268,6 +283,11 @@ impl Mmad {
     /// parameters: every scan's order and its inverse.
     pub fn n_scan_table_values(&self) -> usize {
         self.n_scan_table_values
+    }
+
+    /// How much the distances of each level count, finest first.
+    pub fn level_weights(&self) -> [f64; 3] {
+        self.level_weights
     }
 
     /// The frozen encoder.
