@@ -40,6 +40,7 @@ enum Command {
     Weights(commands::weights::WeightsArgs),
     Config(commands::config::ConfigArgs),
     Methods(commands::methods::MethodsArgs),
+    Bench(commands::bench::BenchArgs),
     Encoder(commands::encoder::EncoderArgs),
 }
 
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         Command::Weights(args) => commands::weights::run(&args, &mut output),
         Command::Config(args) => commands::config::run(&args, &mut output),
         Command::Methods(args) => commands::methods::run(&args, &mut output),
+        Command::Bench(args) => commands::bench::run(&args, &mut output),
         Command::Encoder(args) => commands::encoder::run(&args, &mut output),
     };
     match result {

@@ -28,9 +28,9 @@ use mmad_kernels::pool::MaxPoolShape;
 use mmad_kernels::scan::{SelectiveScanShape, Ss2dShape};
 
 pub use self::folded::{FoldedConv, can_fold};
-pub use self::macs::count_macs;
 pub(crate) use self::host_op::with_values;
 use self::host_op::{Input, call, runs_here};
+pub use self::macs::count_macs;
 
 /// Stride, padding and dilation of a dense convolution, equal in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
