@@ -43,6 +43,7 @@ enum Command {
     Weights(commands::weights::WeightsArgs),
     Config(commands::config::ConfigArgs),
     Methods(commands::methods::MethodsArgs),
+    Bench(commands::bench::BenchArgs),
     Encoder(commands::encoder::EncoderArgs),
     Latency(commands::latency::LatencyArgs),
 }
@@ -89,6 +90,7 @@ fn run(command: Command, output: &mut Output) -> Result<Status, Failure> {
         Command::Weights(args) => commands::weights::run(&args, output),
         Command::Config(args) => commands::config::run(&args, output),
         Command::Methods(args) => commands::methods::run(&args, output),
+        Command::Bench(args) => commands::bench::run(&args, output),
         Command::Encoder(args) => commands::encoder::run(&args, output),
         Command::Latency(args) => commands::latency::run(&args, output),
     }

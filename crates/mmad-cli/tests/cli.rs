@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr)]
 
 mod cli {
+    mod bench;
     mod calibrate;
     mod command_line;
     mod data;

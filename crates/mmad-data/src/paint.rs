@@ -33,11 +33,11 @@ pub struct PaintConfig {
     /// Largest exponent of the lattice: each axis has `2^k` cells, `k` from 0 to this.
     pub max_exponent: u32,
     /// Largest angle that the noise is turned by, in degrees, either way.
-    pub max_angle_deg: f32,
+    pub max_angle_deg: f64,
     /// Noise above this is a defect.
-    pub threshold: f32,
+    pub threshold: f64,
     /// Largest share of the picture that stays under a defect.
-    pub max_transparency: f32,
+    pub max_transparency: f64,
 }
 
 impl Default for PaintConfig {
@@ -63,9 +63,9 @@ impl PaintConfig {
         let checks = [
             ("paint.probability", self.probability, 0.0, 1.0, "a share from 0 to 1"),
             ("paint.max_exponent", f64::from(self.max_exponent), 0.0, 8.0, "from 0 to 8"),
-            ("paint.max_angle_deg", f64::from(self.max_angle_deg), 0.0, 180.0, "from 0 to 180"),
-            ("paint.threshold", f64::from(self.threshold), -2.0, 2.0, "from -2 to 2"),
-            ("paint.max_transparency", f64::from(self.max_transparency), 0.0, 1.0, "from 0 to 1"),
+            ("paint.max_angle_deg", self.max_angle_deg, 0.0, 180.0, "from 0 to 180"),
+            ("paint.threshold", self.threshold, -2.0, 2.0, "from -2 to 2"),
+            ("paint.max_transparency", self.max_transparency, 0.0, 1.0, "from 0 to 1"),
         ];
         for (name, value, low, high, range) in checks {
             if !(low..=high).contains(&value) {
@@ -140,7 +140,7 @@ impl Painter {
         }
         let mask = self.mask(height, width, rng);
         let texture = self.texture(height, width, rng)?;
-        let transparency = self.config.max_transparency * rng.random::<f32>();
+        let transparency = self.config.max_transparency as f32 * rng.random::<f32>();
         Ok(PaintedPicture { pixels: blend(&picture, &texture, &mask, transparency), mask })
     }
 
@@ -150,9 +150,10 @@ impl Painter {
         let n_gradients = (lattice[0] + 1) * (lattice[1] + 1);
         let turns: Vec<f32> = (0..n_gradients).map(|_| rng.random()).collect();
         let noise = perlin(height, width, lattice, &turns);
-        let angle_deg = self.config.max_angle_deg * (2.0 * rng.random::<f32>() - 1.0);
+        let angle_deg = self.config.max_angle_deg as f32 * (2.0 * rng.random::<f32>() - 1.0);
         let noise = rotate(&noise, height, width, angle_deg);
-        noise.into_iter().map(|value| u8::from(value > self.config.threshold)).collect()
+        let threshold = self.config.threshold as f32;
+        noise.into_iter().map(|value| u8::from(value > threshold)).collect()
     }
 
     fn texture(

@@ -24,11 +24,13 @@
 mod bundle;
 mod choose;
 mod colour;
+mod comparison;
 mod confusion;
 mod encode;
 mod error;
 mod escape;
 mod html;
+mod published;
 mod raster;
 mod report;
 mod tables;
@@ -36,10 +38,15 @@ mod tables;
 pub use bundle::{MODULES, STYLE};
 pub use choose::{PicturesPerClass, choose_pictures};
 pub use colour::{Colormap, contour, heat_alpha, heat_map, overlay};
+pub use comparison::{Comparison, Spread};
 pub use confusion::Confusion;
 pub use encode::{EncodedImage, Pixels, encode_jpeg, encode_png};
 pub use error::ReportError;
 pub use html::{render, write_page};
+pub use published::{
+    PUBLISHED_DATA, PUBLISHED_RESULTS, PUBLISHED_SIZES, PublishedResult, PublishedSize,
+    published_result, published_size,
+};
 pub use raster::{RgbRaster, ScoreMap};
 pub use report::{Curve, Report, ReportPicture, ScoreRow, Verdict};
 pub use tables::{MetricColumn, ResultTable};

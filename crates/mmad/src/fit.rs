@@ -281,7 +281,8 @@ fn some_images(
     }
 }
 
-fn digest(parts: &[&[u8]]) -> String {
+/// SHA-256 of parts, each with its length before it, as hex digits.
+pub fn digest(parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());

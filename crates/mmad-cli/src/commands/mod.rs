@@ -1,5 +1,6 @@
 //! One command, one file.
 
+pub(crate) mod bench;
 pub(crate) mod calibrate;
 pub(crate) mod config;
 pub(crate) mod data;

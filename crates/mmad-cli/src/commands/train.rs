@@ -1,7 +1,7 @@
 //! `mmad train`: one model from a folder of good pictures.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
@@ -183,17 +183,9 @@ pub(crate) fn fit_with_bar(
     resume: bool,
     output: &mut Output,
 ) -> Result<Fitted, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let seen_by_handler = Arc::clone(&stop);
-    // A second handler in one process cannot be set; the first one still works then.
-    let _ = ctrlc::set_handler(move || {
-        if seen_by_handler.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-    });
     let mut watch = BarWatch {
         bar: output.bar(0, "steps").label("train"),
-        stop,
+        stop: stop_flag(),
         picture_rate: Rate::default(),
         budget: config.train.minutes > 0.0,
         output,
@@ -209,6 +201,21 @@ pub(crate) fn fit_with_bar(
     let fitted = fit(&fit_args, &mut watch);
     watch.bar.finish();
     Ok(fitted?)
+}
+
+/// Set by the first Ctrl-C, for this run and all after it; the second ends the program.
+fn stop_flag() -> &'static AtomicBool {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    static HANDLER: Once = Once::new();
+    HANDLER.call_once(|| {
+        // Where the system has no handlers, Ctrl-C ends the program at once.
+        let _ = ctrlc::set_handler(|| {
+            if STOP.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+        });
+    });
+    &STOP
 }
 
 fn finish(fitted: &Fitted, folder: &Path, output: &mut Output) -> Result<Status, Failure> {
@@ -250,7 +257,7 @@ fn finish(fitted: &Fitted, folder: &Path, output: &mut Output) -> Result<Status,
 
 struct BarWatch<'a> {
     bar: Bar,
-    stop: Arc<AtomicBool>,
+    stop: &'static AtomicBool,
     picture_rate: Rate,
     budget: bool,
     output: &'a mut Output,

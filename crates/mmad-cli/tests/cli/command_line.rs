@@ -17,6 +17,7 @@ const COMMANDS: [&str; 13] = [
     "weights",
     "config",
     "methods",
+    "bench",
     "encoder",
     "latency",
 ];
@@ -152,8 +153,9 @@ fn methods_have_the_published_size() {
     let rows = methods.as_array().unwrap();
     let mmad = rows.iter().find(|row| row["id"] == "mmad").unwrap();
     assert_eq!(mmad["params"], 25_060_046);
+    assert!(rows.iter().all(|row| row["macs"].as_u64().unwrap() > 1_000_000_000));
     let text = work.ok("methods").stdout;
-    assert!(text.contains("25.06 M parameters"), "{text}");
+    assert!(text.contains("25.060 M parameters"), "{text}");
     assert!(rows.iter().all(|row| row["about"].as_str() != Some("") && row["id"] != Value::Null));
 }
 
