@@ -31,6 +31,8 @@ mod escape;
 mod html;
 mod raster;
 mod report;
+mod sections;
+mod sheet;
 mod tables;
 
 pub use bundle::{MODULES, STYLE};
@@ -41,5 +43,8 @@ pub use encode::{EncodedImage, Pixels, encode_jpeg, encode_png};
 pub use error::ReportError;
 pub use html::{render, write_page};
 pub use raster::{RgbRaster, ScoreMap};
-pub use report::{Curve, Report, ReportPicture, ScoreRow, Verdict};
+pub use report::{
+    CalibratedClass, CalibrationCard, Curve, Rate, Report, ReportPicture, ScoreRow, Verdict,
+};
+pub use sheet::{SheetBuilder, ThumbnailSheet};
 pub use tables::{MetricColumn, ResultTable};

@@ -27,15 +27,15 @@ export function makeSortable(table) {
 }
 
 /**
- * A button that copies `text` and says so.
+ * A button that copies a text and says so.
  * @param {string} label
- * @param {string} text
+ * @param {() => string} text
  */
 export function copyButton(label, text) {
   const button = el('button', { type: 'button', 'aria-live': 'polite' }, label);
   button.addEventListener('click', async () => {
     try {
-      await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(text());
       button.textContent = 'Copied';
     } catch {
       button.textContent = 'Copying is not allowed here';

@@ -1,8 +1,9 @@
-//! Writes a sample report: `cargo run --release --example sample_report -- OUT.html [--hostile]`.
+//! Writes a sample report:
+//! `cargo run --release --example sample_report -- OUT.html [--hostile | --large]`.
 //!
 //! Beside the page it writes `OUT.expected.json`: counts and colours computed here, which the
 //! browser test compares with what the page shows. `--hostile` puts markup into every name and
-//! a picture of known colours in the first place.
+//! a picture of known colours in the first place. `--large` has 15 classes with 100 pictures each.
 
 #![allow(clippy::print_stdout)]
 
@@ -17,16 +18,20 @@ use mmad_report::{
 };
 use serde_json::{Value, json};
 
-use crate::sample::{SampleSize, sample_report};
+use crate::sample::{REVIEW01, SampleSize, sample_report};
 
 const EVIL: &str = "</script><script>window.hacked = 1</script><img src=x onerror='hacked = 1'>";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let page = arguments.next().map(PathBuf::from).ok_or("usage: sample_report OUT.html")?;
-    let hostile = arguments.next().is_some_and(|argument| argument == "--hostile");
+    let flag = arguments.next().unwrap_or_default();
+    let hostile = flag == "--hostile";
 
-    let size = SampleSize { n_classes: 6, scores_per_class: 100, pictures_per_class: 12 };
+    let size = match flag.as_str() {
+        "--large" => SampleSize { n_classes: 15, scores_per_class: 100, pictures_per_class: 10 },
+        _ => SampleSize { n_classes: 6, scores_per_class: 100, pictures_per_class: 12 },
+    };
     let mut report = sample_report(&size, 7)?;
     let mut expected = json!({ "counts": counts(&report.scores), "table": &report.table });
     if hostile {
@@ -49,7 +54,7 @@ fn counts(scores: &[ScoreRow]) -> Value {
     for class in names {
         let rows = || scores.iter().filter(|row| class.is_empty() || row.class == class);
         for threshold in [0.25, 0.4, 0.5, 0.613] {
-            let counts = Confusion::at(rows(), threshold);
+            let counts = Confusion::with_review(rows(), threshold, |_| REVIEW01.min(threshold));
             entries.push(json!({
                 "class": class,
                 "threshold": threshold,
@@ -57,6 +62,8 @@ fn counts(scores: &[ScoreRow]) -> Value {
                 "misses": counts.misses,
                 "falseRejects": counts.false_rejects,
                 "passes": counts.passes,
+                "goodReviews": counts.good_reviews,
+                "badReviews": counts.defective_reviews,
             }));
         }
     }
@@ -101,6 +108,13 @@ fn poison(report: &mut Report) {
     report.table.notes.iter_mut().for_each(evil);
     report.curves.iter_mut().for_each(|curve| evil(&mut curve.class));
     report.curves.iter_mut().for_each(|curve| evil(&mut curve.title));
+    report.curves.iter_mut().for_each(|curve| evil(&mut curve.note));
+    report.sheets.iter_mut().for_each(|sheet| evil(&mut sheet.class));
+    for class in report.calibration.iter_mut().flat_map(|card| &mut card.classes) {
+        evil(&mut class.class);
+        evil(&mut class.basis);
+    }
+    evil(&mut report.configuration);
     report.findings.iter_mut().for_each(evil);
     report.run_card.iter_mut().for_each(|(_, value)| evil(value));
 }
