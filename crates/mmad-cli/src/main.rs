@@ -2,7 +2,9 @@
 
 mod commands;
 mod failure;
+mod machine;
 mod output;
+mod report_page;
 
 use std::process::ExitCode;
 

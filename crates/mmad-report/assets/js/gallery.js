@@ -1,6 +1,6 @@
 // Pictures in groups that follow the threshold, each as picture, truth and overlay.
 
-import { choiceRow, el } from './dom.js';
+import { choiceRow, el, titleOf } from './dom.js';
 import { decodePicture, drawOverlay, drawTruth } from './picture.js';
 import { decide } from './stats.js';
 
@@ -169,7 +169,7 @@ export function createGallery(host, view, colormaps, onOpen) {
       if (card.decision !== decision) {
         card.decision = decision;
         card.caption.replaceChildren(
-          el('strong', {}, `${picture.class} / ${picture.name}`),
+          el('strong', {}, titleOf(picture)),
           outcomeBadge(picture, limits),
           el('span', { class: 'quiet' }, `${picture.defect ?? 'good'} · ${picture.score01.toFixed(3)}`),
         );

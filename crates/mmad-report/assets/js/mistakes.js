@@ -1,6 +1,6 @@
 // False rejects and misses as small pictures that come and go with the threshold.
 
-import { el } from './dom.js';
+import { el, titleOf } from './dom.js';
 
 /**
  * @typedef {import('./stats.js').ScoreRow} ScoreRow
@@ -34,7 +34,7 @@ export function createMistakes(host, thumbs, view, colormaps, onOpen) {
     let thumb = made.get(row);
     if (!thumb) {
       const canvas = thumbs.has(row) ? el('canvas', { 'aria-hidden': 'true' }) : null;
-      const label = `${row.class} / ${row.name}`;
+      const label = titleOf(row);
       const score = row.score01.toFixed(3);
       const node = el(
         'button',
@@ -78,7 +78,7 @@ export function createMistakes(host, thumbs, view, colormaps, onOpen) {
     };
     const tell = (/** @type {Event} */ event) => {
       const row = rowAt(event);
-      if (row) readout.textContent = `${row.class} / ${row.name}`;
+      if (row) readout.textContent = titleOf(row);
     };
     grid.addEventListener('pointerover', tell);
     grid.addEventListener('focusin', tell);

@@ -1,6 +1,6 @@
 // One picture at full size: overlay, value under the cursor, arrow keys for the neighbours.
 
-import { el } from './dom.js';
+import { el, titleOf } from './dom.js';
 import { decodePicture, drawOverlay, drawTruth, mapValue } from './picture.js';
 
 /**
@@ -102,7 +102,7 @@ export function createViewer(view, colormaps, onViewChange, describe) {
     const picture = typeof entry === 'function' ? await entry() : entry;
     if (!picture || entry !== list[index]) return;
     current = picture;
-    heading.textContent = `${picture.class} / ${picture.name}`;
+    heading.textContent = titleOf(picture);
     badges.replaceChildren(...describe(picture));
     if (picture.isSmall) badges.append(el('span', { class: 'badge' }, 'small copy'));
     plain.src = picture.picture;
