@@ -5,6 +5,7 @@
 mod cli {
     mod calibrate;
     mod command_line;
+    mod compare;
     mod data;
     mod demo;
     mod divergence;

@@ -14,7 +14,7 @@ pub const STYLE: &str = include_str!("../assets/report.css");
 /// File name and text of the page's ES modules, each after those it imports. A server can hand
 /// them out under one folder; all but the last, which are one per kind of page, know nothing of
 /// where their data comes from.
-pub const MODULES: [(&str, &str); 15] = [
+pub const MODULES: [(&str, &str); 17] = [
     ("dom.js", include_str!("../assets/js/dom.js")),
     ("stats.js", include_str!("../assets/js/stats.js")),
     ("colour.js", include_str!("../assets/js/colour.js")),
@@ -28,8 +28,10 @@ pub const MODULES: [(&str, &str); 15] = [
     ("viewer.js", include_str!("../assets/js/viewer.js")),
     ("gallery.js", include_str!("../assets/js/gallery.js")),
     ("page.js", include_str!("../assets/js/page.js")),
+    ("scatter.js", include_str!("../assets/js/scatter.js")),
     ("explorer.js", include_str!("../assets/js/explorer.js")),
     ("report.js", include_str!("../assets/js/report.js")),
+    ("compare.js", include_str!("../assets/js/compare.js")),
 ];
 
 /// The style sheet as it is inlined.
@@ -42,14 +44,17 @@ pub(crate) fn style() -> String {
 pub(crate) enum Entry {
     /// The report of one evaluation.
     Report,
+    /// Two evaluations side by side.
+    Compare,
 }
 
 impl Entry {
-    const ALL: [Self; 1] = [Self::Report];
+    const ALL: [Self; 2] = [Self::Report, Self::Compare];
 
     fn module(self) -> &'static str {
         match self {
             Self::Report => "report.js",
+            Self::Compare => "compare.js",
         }
     }
 
@@ -57,6 +62,7 @@ impl Entry {
     pub(crate) fn data_id(self) -> &'static str {
         match self {
             Self::Report => "report-data",
+            Self::Compare => "comparison-data",
         }
     }
 }
@@ -115,10 +121,16 @@ mod tests {
             }
             seen.insert(file);
         }
-        let script = script(Entry::Report);
-        assert!(!script.lines().any(|l| l.starts_with("import") || l.starts_with("export")));
-        assert!(!script.contains("</script"), "it would end the script element");
-        assert!(!script.contains("<!--"), "it would open a comment in the script element");
+        for entry in Entry::ALL {
+            let script = script(entry);
+            assert!(!script.lines().any(|l| l.starts_with("import") || l.starts_with("export")));
+            assert!(!script.contains("</script"), "it would end the script element");
+            assert!(!script.contains("<!--"), "it would open a comment in the script element");
+            let others = Entry::ALL.iter().filter(|other| **other != entry);
+            assert!(
+                others.clone().all(|other| !script.contains(&format!("// {}\n", other.module())))
+            );
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //!
 //! - [`ResultTable`]: the paper's table, as text, Markdown, CSV, LaTeX or JSON;
 //! - [`ScoreMap`] and [`RgbRaster`]: one anomaly map over one picture, as overlay, contour or file;
-//! - [`Report`]: everything about one evaluation, as one HTML file that works without a network.
+//! - [`Report`]: everything about one evaluation, as one HTML file that works without a network;
+//! - [`ComparisonReport`]: the same for two evaluations side by side.
 //!
 //! ```
 //! use mmad_report::{MetricColumn, ResultTable};
@@ -24,6 +25,7 @@
 mod bundle;
 mod choose;
 mod colour;
+mod comparison;
 mod confusion;
 mod encode;
 mod error;
@@ -38,6 +40,10 @@ mod tables;
 pub use bundle::{MODULES, STYLE};
 pub use choose::{PicturesPerClass, choose_pictures};
 pub use colour::{Colormap, contour, heat_alpha, heat_map, overlay};
+pub use comparison::{
+    ChangedPicture, ComparedPicture, ComparedValue, ComparisonReport, render_comparison,
+    write_comparison,
+};
 pub use confusion::Confusion;
 pub use encode::{EncodedImage, Pixels, encode_jpeg, encode_png};
 pub use error::ReportError;

@@ -190,7 +190,7 @@ impl Report {
     }
 }
 
-fn require_finite(values: &[f64], what: impl Fn() -> String) -> Result<(), ReportError> {
+pub(crate) fn require_finite(values: &[f64], what: impl Fn() -> String) -> Result<(), ReportError> {
     match values.iter().find(|value| !value.is_finite()) {
         Some(&value) => Err(ReportError::NotFinite { what: what(), value }),
         None => Ok(()),

@@ -149,7 +149,7 @@ fn headline(report: &Report) -> Markup {
     }
 }
 
-fn tile(label: &str, value: &str, note: &str) -> Markup {
+pub(crate) fn tile(label: &str, value: &str, note: &str) -> Markup {
     html! {
         div.tile {
             p.label { (label) }

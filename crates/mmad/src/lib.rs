@@ -4,6 +4,7 @@
 
 pub mod anomaly_map;
 pub mod calibrate;
+pub mod compare;
 pub mod decisions;
 pub mod detector;
 pub mod encoder;

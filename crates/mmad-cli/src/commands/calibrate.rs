@@ -275,14 +275,14 @@ pub(crate) fn show(calibration: &Calibration, output: &mut Output) -> Result<(),
         let review = class.review.map_or(String::new(), |t| format!("review from {t:.4}  "));
         let pixel = class.pixel_threshold.map_or(String::new(), |t| format!("pixel {t:.4}  "));
         output.line(&format!(
-            "{:width$}  threshold {:.4}  {review}{pixel}{} good pictures, {} rejected{}  {}",
+            "{:width$}  threshold {:.4}  {review}{pixel}{} good pictures, expected rejects {}{}  {}",
             class.class,
             class.threshold,
             class.scores.len(),
             in_words(class.false_reject_rate()),
             class.miss_rate().map_or(String::new(), |rate| {
                 let n = class.defective_scores.len();
-                format!(", {n} defective, {} missed", in_words(Some(rate)))
+                format!(", {n} defective, misses {}", in_words(Some(rate)))
             }),
             promise(class, plan.max_false_reject_rate),
         ))?;
@@ -347,8 +347,8 @@ pub(crate) fn aim(calibration: &Calibration) -> String {
 fn in_words(rate: Option<RateInterval>) -> String {
     rate.map_or_else(
         || "-".to_owned(),
-        |RateInterval { observed, low, high, .. }| {
-            format!("{:.1} % (95 %: {:.1} to {:.1} %)", 100.0 * observed, 100.0 * low, 100.0 * high)
+        |RateInterval { expected, low, high, .. }| {
+            format!("{:.1} % (95 %: {:.1} to {:.1} %)", 100.0 * expected, 100.0 * low, 100.0 * high)
         },
     )
 }

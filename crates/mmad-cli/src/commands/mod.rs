@@ -1,6 +1,7 @@
 //! One command, one file.
 
 pub(crate) mod calibrate;
+pub(crate) mod compare;
 pub(crate) mod config;
 pub(crate) mod data;
 pub(crate) mod demo;

@@ -14,7 +14,8 @@ export function makeSortable(table) {
       const ascending = heading.getAttribute('aria-sort') !== 'ascending';
       for (const other of headings) other.removeAttribute('aria-sort');
       heading.setAttribute('aria-sort', ascending ? 'ascending' : 'descending');
-      const text = (/** @type {HTMLTableRowElement} */ row) => row.cells[column].textContent ?? '';
+      // The first text of a cell is its value; a change may follow in an element of its own.
+      const text = (/** @type {HTMLTableRowElement} */ row) => row.cells[column].firstChild?.textContent ?? '';
       const sorted = [...body.rows].sort((a, b) => {
         const [x, y] = [text(a), text(b)];
         if ((x === '-') !== (y === '-')) return x === '-' ? 1 : -1;
