@@ -1,5 +1,6 @@
 //! Two evaluations side by side, as one page.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use maud::{Markup, html};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundle::Entry;
 use crate::error::ReportError;
+use crate::escape;
 use crate::html::{frame, write_whole};
 use crate::report::{Verdict, require_finite};
 use crate::sections::{theme_button, tile};
@@ -144,10 +146,6 @@ impl ComparisonReport {
     /// A pipe table: the second run's values and, behind each, the change in points. `*` marks a
     /// change beyond chance.
     pub fn to_markdown(&self) -> String {
-        self.table(crate::escape::markdown)
-    }
-
-    fn table(&self, escape: fn(&str) -> String) -> String {
         let cell = |value: &ComparedValue| {
             let mark = if value.is_beyond_chance() { "*" } else { "" };
             match value.change() {
@@ -155,21 +153,19 @@ impl ComparisonReport {
                 None => percent(value.after),
             }
         };
-        let mut text = String::from("| class |");
-        for metric in &self.metrics {
-            text.push_str(&format!(" {} |", escape(&metric.heading)));
-        }
-        text.push_str(&format!("\n| :-- |{}\n", " --: |".repeat(self.metrics.len())));
+        let heading = self.metrics.iter().map(|metric| escape::markdown(&metric.heading));
+        let heading: Vec<String> = heading.collect();
+        // Writing to a string cannot fail.
+        let mut text = String::new();
+        let _ = writeln!(text, "| class | {} |", heading.join(" | "));
+        let _ = writeln!(text, "| :-- |{}", " --: |".repeat(heading.len()));
         let mean = ("mean".to_owned(), self.mean.clone());
         for (class, values) in self.rows.iter().chain([&mean]) {
             let cells: Vec<String> = values.iter().map(cell).collect();
-            text.push_str(&format!("| {} | {} |\n", escape(class), cells.join(" | ")));
+            let _ = writeln!(text, "| {} | {} |", escape::markdown(class), cells.join(" | "));
         }
-        text.push_str(&format!(
-            "\nmAD {} to {}\n",
-            percent(self.m_ad.before),
-            percent(self.m_ad.after)
-        ));
+        let [before, after] = [self.m_ad.before, self.m_ad.after].map(percent);
+        let _ = writeln!(text, "\nmAD {before} to {after}");
         text
     }
 }
@@ -192,7 +188,7 @@ fn body(comparison: &ComparisonReport) -> Markup {
                 }
                 nav aria-label="Sections" {
                     a href="#results" { "Results" }
-                    a href="#differences" { "Differences" }
+                    @if has_intervals(comparison) { a href="#differences" { "Differences" } }
                     a href="#scores" { "Scores" }
                     a href="#changed" { "Changed verdicts" }
                 }
@@ -297,6 +293,11 @@ fn table(comparison: &ComparisonReport) -> Markup {
             }
         }
     }
+}
+
+fn has_intervals(comparison: &ComparisonReport) -> bool {
+    let rows = comparison.rows.iter().map(|(_, values)| values).chain([&comparison.mean]);
+    rows.flatten().any(|value| value.interval.is_some())
 }
 
 /// Width of a drawing of intervals, and the height of one of its rows.

@@ -41,6 +41,8 @@ struct PageData<'a> {
     sheets: &'a [ThumbnailSheet],
     /// Class and shipped review threshold, on the scale of the scores.
     reviews: Vec<(&'a str, f64)>,
+    /// Class, a place on the scale of the scores, and the raw score there.
+    anchors: Vec<(&'a str, f64, f64)>,
     /// Name of a copy button and the text it copies.
     copies: Vec<(&'static str, String)>,
     /// Name of a colour map and its 256 times three bytes in base64.
@@ -134,6 +136,7 @@ fn page_data(report: &Report) -> PageData<'_> {
             .flat_map(|card| &card.classes)
             .filter_map(|class| Some((class.class.as_str(), class.review01?)))
             .collect(),
+        anchors: anchors(report),
         copies: vec![
             ("Copy as Markdown", report.table.to_markdown()),
             ("Copy as LaTeX", report.table.to_latex()),
@@ -143,6 +146,18 @@ fn page_data(report: &Report) -> PageData<'_> {
             .map(|colormap| (colormap.name(), BASE64.encode(colormap.table().as_flattened())))
             .into(),
     }
+}
+
+/// Where the shipped thresholds lie on both scales.
+fn anchors(report: &Report) -> Vec<(&str, f64, f64)> {
+    let mut anchors = Vec::new();
+    for class in report.calibration.iter().flat_map(|card| &card.classes) {
+        anchors.push((class.class.as_str(), 0.5, class.threshold));
+        if let (Some(review01), Some(review)) = (class.review01, class.review) {
+            anchors.push((class.class.as_str(), review01, review));
+        }
+    }
+    anchors
 }
 
 /// The classes with scores, in the order of the table, then in the order of the scores.

@@ -313,7 +313,7 @@ fn interval(rate: Option<Rate>) -> String {
 }
 
 /// Width and height of a drawing of intervals, and its margin.
-const PLOT: (f64, f64, f64) = (180.0, 26.0, 8.0);
+const PLOT: (f64, f64, f64) = (188.0, 26.0, 15.0);
 
 /// Where a share lies in it. Square roots give small shares room.
 fn place(share: f64, highest: f64) -> f64 {
@@ -394,8 +394,8 @@ mod tests {
     #[test]
     fn intervals_are_drawn_in_order_and_inside() {
         let at: Vec<f64> = [0.0, 0.01, 0.05, 0.2].map(|share| place(share, 0.2)).into();
-        assert!(at.is_sorted() && at[0] == 8.0 && at[3] == 172.0, "{at:?}");
-        assert_eq!(place(0.9, 0.2), 172.0);
+        assert!(at.is_sorted() && at[0] == 15.0 && at[3] == 173.0, "{at:?}");
+        assert_eq!(place(0.9, 0.2), 173.0);
         assert_eq!(
             interval(Some(Rate { share: 0.01, low: 0.0, high: 0.054 })),
             "1.0 % (0.0 – 5.4)"

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::failure::{Failure, Status};
 use crate::output::Output;
 
-/// Compare evaluations: metrics per class, pictures whose verdict changed, and what is chance
+/// Compare evaluations: changes per class with intervals, changed verdicts
 ///
 /// The first run is what the others are compared with. Pictures are matched by class and name.
 #[derive(Debug, Args)]

@@ -20,8 +20,9 @@ import { createViewControls, createViewer } from './viewer.js';
  * @typedef {import('./curves.js').Curve} Curve
  * @typedef {{classes: string[], scores: ScoreRow[], pictures: Picture[], curves: Curve[],
  *   sheets: import('./thumbs.js').Sheet[], reviews: [string, number][],
- *   colormaps: [string, string][]}} Evaluation
- *   `reviews` holds the shipped review threshold of each class that has one
+ *   anchors: [string, number, number][], colormaps: [string, string][]}} Evaluation
+ *   `reviews` holds the shipped review threshold of each class that has one, `anchors` places on
+ *   the scale of the scores with the raw score there
  */
 
 /** Where a review band begins when nobody shipped one. */
@@ -134,10 +135,9 @@ export function createExplorer(data) {
   /** @type {(row: ScoreRow) => import('./viewer.js').Entry} */
   const entryOf = (row) =>
     large.get(key(row)) ?? (() => {
-      const ofClass = data.scores.filter((other) => other.class === row.class);
       const shipped = decide(row, SHIPPED, () => shippedReviews.get(row.class) ?? SHIPPED);
       const verdict = { rejected: 'defect', review: 'review', passed: 'ok' }[shipped];
-      return thumbs.picture(row, verdict, rawScoreAt(ofClass, SHIPPED) ?? Number.NaN);
+      return thumbs.picture(row, verdict, rawScoreAt(withAnchors(row.class), SHIPPED) ?? Number.NaN);
     });
   const mistakes = createMistakes(byId('mistakes'), thumbs, view, colormaps, (list, index) => {
     // Without a large or small copy there is nothing to open.
@@ -214,8 +214,18 @@ export function createExplorer(data) {
     gallery.show(pictures, { threshold: chosen, reviewOf: reviewed });
   }
 
+  /**
+   * What is known of the raw scale of a class: its pictures and its shipped thresholds.
+   * @param {string} name
+   */
+  function withAnchors(name) {
+    const ofClass = data.scores.filter((row) => row.class === name);
+    const known = data.anchors.filter(([of]) => of === name);
+    return [...ofClass, ...known.map(([, score01, score]) => ({ ...ofClass[0], score01, score }))];
+  }
+
   function rawScore() {
-    const raw = className === '' ? null : rawScoreAt(rows, threshold());
+    const raw = className === '' ? null : rawScoreAt(withAnchors(className), threshold());
     return raw !== null && raw > 0 ? raw : null;
   }
 

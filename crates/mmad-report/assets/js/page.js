@@ -59,5 +59,6 @@ export function themeToggle(button) {
     root.dataset.theme = isDark() ? 'light' : 'dark';
     label();
   });
+  system.addEventListener('change', label);
   label();
 }

@@ -1,12 +1,14 @@
 //! Writes a sample report:
-//! `cargo run --release --example sample_report -- OUT.html [--hostile | --large]`.
+//! `cargo run --release --example sample_report -- OUT.html [--hostile | --large | --compare]`.
 //!
 //! Beside the page it writes `OUT.expected.json`: counts and colours computed here, which the
 //! browser test compares with what the page shows. `--hostile` puts markup into every name and
 //! a picture of known colours in the first place. `--large` has 15 classes with 100 pictures each.
+//! `--compare` writes a comparison with a second run instead.
 
 #![allow(clippy::print_stdout)]
 
+mod comparison;
 mod sample;
 mod scene;
 
@@ -14,7 +16,8 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use mmad_report::{
-    Colormap, Confusion, EncodedImage, Report, RgbRaster, ScoreMap, ScoreRow, overlay, write_page,
+    Colormap, Confusion, EncodedImage, Report, RgbRaster, ScoreMap, ScoreRow, overlay,
+    write_comparison, write_page,
 };
 use serde_json::{Value, json};
 
@@ -38,7 +41,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         expected["overlay"] = known_picture(&mut report)?;
         poison(&mut report);
     }
-    write_page(&report, &page)?;
+    if flag == "--compare" {
+        let mut both = comparison::comparison(&report, 11);
+        expected = json!({ "changes": comparison::expected(&both) });
+        // One name of each kind tries to become markup.
+        both.after = format!("{EVIL}{}", both.after);
+        both.pictures.iter_mut().for_each(|picture| picture.name.insert_str(0, EVIL));
+        write_comparison(&both, &page)?;
+    } else {
+        write_page(&report, &page)?;
+    }
     let beside = page.with_extension("expected.json");
     std::fs::write(&beside, serde_json::to_string_pretty(&expected)?)?;
     println!("{}\n{}", page.display(), beside.display());

@@ -1,7 +1,7 @@
 // Opens the sample report in Chromium, from the file system, and uses it as a person would.
 //
 // Run: npm install && npm test. The pages are made with cargo; REPORT_PAGES=DIR takes a folder with
-// report.html, hostile.html, large.html and their .expected.json instead. Screenshots go to out/.
+// report.html, hostile.html, large.html, compare.html and their .expected.json instead. Screenshots go to out/.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -25,7 +25,7 @@ const { chromium } = await import('playwright-core');
 function makePages() {
   if (process.env.REPORT_PAGES) return resolve(process.env.REPORT_PAGES);
   mkdirSync(out, { recursive: true });
-  for (const [file, ...flags] of [['report.html'], ['hostile.html', '--hostile'], ['large.html', '--large']]) {
+  for (const [file, ...flags] of [['report.html'], ['hostile.html', '--hostile'], ['large.html', '--large'], ['compare.html', '--compare']]) {
     const command = ['run', '--quiet', '--release', '--example', 'sample_report', '--', join(out, file), ...flags];
     const { status } = spawnSync('cargo', command, { cwd: crate, stdio: ['ignore', 'ignore', 'inherit'] });
     assert.equal(status, 0, `cargo ${command.join(' ')} failed`);
@@ -53,7 +53,7 @@ async function open(file, options = {}) {
     if (!/^(file|data|blob):/.test(request.url())) complaints.push(`request to ${request.url()}`);
   });
   await page.goto(pathToFileURL(join(pages, file)).href);
-  await page.waitForSelector('.confusion');
+  await page.waitForSelector('.confusion, .scatter circle');
   return { page, complaints, context };
 }
 
@@ -247,8 +247,10 @@ const steps = {
     const opacity = dialog.getByLabel('Map opacity');
     const shown = await opacity.inputValue();
     await dialog.press('m');
+    await nextFrame(page);
     assert.equal(await opacity.inputValue(), '0');
     await dialog.press('m');
+    await nextFrame(page);
     assert.equal(await opacity.inputValue(), shown);
     await page.keyboard.press('Escape');
     assert.equal(await dialog.isVisible(), false);
@@ -421,6 +423,38 @@ async function pace() {
   await context.close();
 }
 
+async function comparison({ page, complaints, context }) {
+  const { changes } = JSON.parse(readFileSync(join(pages, 'compare.expected.json'), 'utf8'));
+  for (const { class: name, pictures, ...numbers } of changes) {
+    await chooseClass(page, name);
+    assert.equal(await page.locator('.scatter circle').count(), pictures);
+    assert.equal(await page.locator('.scatter circle.changed').count(), numbers.all);
+    for (const [kind, n] of Object.entries(numbers)) {
+      await page.locator('#kinds label', { hasText: new RegExp(`^${kind} ${n}$`, 'i') }).click();
+      assert.equal(await page.locator('.changes tbody tr').count(), n, `${name} ${kind}`);
+    }
+  }
+  await chooseClass(page, '');
+  const dot = page.locator('.scatter circle.changed').first();
+  await dot.hover({ force: true });
+  assert.match(await page.textContent('.readout'), / · (good|defective) · \d\.\d{3} → \d\.\d{3}$/);
+  await page.locator('#metrics thead button').nth(1).click();
+  const values = await page.$$eval('#metrics tbody tr', (rows) => rows.map((row) => row.cells[1].firstChild.textContent));
+  const numbers = values.filter((text) => text !== '-').map(Number);
+  assert.deepEqual(numbers, [...numbers].sort((a, b) => a - b));
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.getByRole('button', { name: 'Copy as Markdown' }).click();
+  await page.getByRole('button', { name: 'Copied' }).waitFor();
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^\| class \| I-AUROC \|/);
+  assert.equal(await page.evaluate(() => globalThis.hacked), undefined);
+  assert.equal(await page.locator('img[src="x"]').count(), 0);
+  assert.deepEqual(complaints, []);
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    await page.screenshot({ path: join(out, `compare-${colorScheme}.png`), fullPage: true });
+  }
+}
+
 let failed = 0;
 async function run(name, test) {
   try {
@@ -438,6 +472,8 @@ await run('no complaint on the console, no request', () => assert.deepEqual(sess
 const hostileSession = await open('hostile.html');
 await run('overlay pixels are those the program draws', () => overlay(hostileSession));
 await run('names cannot become code', () => hostile(hostileSession));
+const comparisonSession = await open('compare.html');
+await run('two runs side by side', () => comparison(comparisonSession));
 await run('a page of 15 classes with 100 pictures each', pace);
 await run('screenshots in light, dark and narrow', screenshots);
 await browser.close();
