@@ -32,7 +32,7 @@ impl From<Status> for ExitCode {
 /// An error on its way to the person at the terminal.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    source: Box<dyn Error>,
+    source: Box<dyn Error + Send + Sync>,
     hint: Option<String>,
     status: Status,
 }
@@ -119,6 +119,8 @@ with_hint! {
     mmad::run_file::RunFileError => Status::Error,
     mmad::weights::WeightsError => Status::Error,
     mmad_data::DataError => Status::Error,
+    mmad_data::MapError => Status::Error,
+    mmad_metrics::MetricError => Status::Error,
     mmad_report::ReportError => Status::Error,
     mmad_synthetic::SyntheticError => Status::Error,
     mmad_weights::Error => Status::Error,

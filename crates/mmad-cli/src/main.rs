@@ -1,5 +1,6 @@
 //! The command line of `mmad`: parse, run, say what went wrong, exit.
 
+mod allocator;
 mod commands;
 mod failure;
 mod machine;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::failure::{Failure, Status};
 use crate::output::Output;
 
 /// Finds defects in pictures of products: one model for many product classes
@@ -36,6 +38,7 @@ enum Command {
     Calibrate(commands::calibrate::CalibrateArgs),
     Eval(commands::eval::EvalArgs),
     Compare(commands::compare::CompareArgs),
+    Metrics(commands::metrics::MetricsArgs),
     Predict(commands::predict::PredictArgs),
     Verify(commands::verify::VerifyArgs),
     Import(commands::import::ImportArgs),
@@ -44,32 +47,23 @@ enum Command {
     Config(commands::config::ConfigArgs),
     Methods(commands::methods::MethodsArgs),
     Encoder(commands::encoder::EncoderArgs),
+    Latency(commands::latency::LatencyArgs),
 }
 
 fn main() -> ExitCode {
+    allocator::keep_memory();
     let cli = Cli::parse();
     let mut output = Output::new(cli.json, cli.quiet);
+    let mut pool = rayon::ThreadPoolBuilder::new().stack_size(STACK_BYTES);
     if let Some(threads) = cli.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1));
-        if let Err(error) = pool.build_global() {
-            output.note(&format!("warning: cannot set the number of threads: {error}"));
-        }
+        pool = pool.num_threads(threads.max(1));
     }
-    let result = match cli.command {
-        Command::Demo(args) => commands::demo::run(&args, &mut output),
-        Command::Train(args) => commands::train::run(&args, &mut output),
-        Command::Calibrate(args) => commands::calibrate::run(&args, &mut output),
-        Command::Eval(args) => commands::eval::run(&args, &mut output),
-        Command::Compare(args) => commands::compare::run(&args, &mut output),
-        Command::Predict(args) => commands::predict::run(&args, &mut output),
-        Command::Verify(args) => commands::verify::run(&args, &mut output),
-        Command::Import(args) => commands::import::run(&args, &mut output),
-        Command::Data(args) => commands::data::run(&args, &mut output),
-        Command::Weights(args) => commands::weights::run(&args, &mut output),
-        Command::Config(args) => commands::config::run(&args, &mut output),
-        Command::Methods(args) => commands::methods::run(&args, &mut output),
-        Command::Encoder(args) => commands::encoder::run(&args, &mut output),
-    };
+    if let Err(error) = pool.build_global() {
+        output.note(&format!("warning: cannot set the number of threads: {error}"));
+    }
+    // On a thread of the pool, because handing every small piece of work over from outside of it
+    // costs more than many of the pieces.
+    let result = rayon::scope(|_| run(cli.command, &mut output));
     match result {
         Ok(status) => status.into(),
         // A reader that went away, as in `mmad … | head`, is not a failure of ours.
@@ -78,5 +72,28 @@ fn main() -> ExitCode {
             output.failure(&failure);
             failure.status().into()
         }
+    }
+}
+
+/// Stack of a thread, as large as the system gives to the first one.
+const STACK_BYTES: usize = 8 << 20;
+
+fn run(command: Command, output: &mut Output) -> Result<Status, Failure> {
+    match command {
+        Command::Demo(args) => commands::demo::run(&args, output),
+        Command::Train(args) => commands::train::run(&args, output),
+        Command::Calibrate(args) => commands::calibrate::run(&args, output),
+        Command::Eval(args) => commands::eval::run(&args, output),
+        Command::Compare(args) => commands::compare::run(&args, output),
+        Command::Metrics(args) => commands::metrics::run(&args, output),
+        Command::Predict(args) => commands::predict::run(&args, output),
+        Command::Verify(args) => commands::verify::run(&args, output),
+        Command::Import(args) => commands::import::run(&args, output),
+        Command::Data(args) => commands::data::run(&args, output),
+        Command::Weights(args) => commands::weights::run(&args, output),
+        Command::Config(args) => commands::config::run(&args, output),
+        Command::Methods(args) => commands::methods::run(&args, output),
+        Command::Encoder(args) => commands::encoder::run(&args, output),
+        Command::Latency(args) => commands::latency::run(&args, output),
     }
 }

@@ -35,6 +35,14 @@ impl Output {
         writeln!(io::stdout().lock(), "{text}")
     }
 
+    /// Text of the result with its own line ends; nothing under `--json`.
+    pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        write!(io::stdout().lock(), "{text}")
+    }
+
     /// The result for machines; nothing without `--json`.
     pub(crate) fn object(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         if self.json {

@@ -12,6 +12,7 @@ mod cli {
     mod encoder_weights;
     mod evaluate;
     mod import;
+    mod metrics;
     mod model_file;
     mod predict;
     mod program;

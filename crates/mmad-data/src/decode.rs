@@ -32,6 +32,7 @@ mod bit_range;
 mod deep;
 mod error;
 mod jpeg;
+mod map;
 mod mask;
 mod read;
 
@@ -44,6 +45,7 @@ use serde::Serialize;
 pub use bit_range::{BitRange, BitRangeError, Window};
 pub use deep::WindowUse;
 pub use error::DecodeError;
+pub use map::{MapValues, decode_map_bytes};
 pub use mask::{Mask, decode_mask_bytes, decode_mask_file};
 pub(crate) use read::read_whole;
 

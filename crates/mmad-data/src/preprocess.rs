@@ -122,6 +122,20 @@ impl Preprocess {
             .collect()
     }
 
+    /// Brings values that are no whole levels to the range of the model.
+    ///
+    /// # Shapes
+    ///
+    /// - `values`: `[..., 3]`, `0..=1`
+    /// - output: the same, `(value - mean) / std`
+    pub fn normalise_values(&self, values: &[f32]) -> Vec<f32> {
+        let pixels = values.as_chunks::<3>().0.iter();
+        let normalise = |pixel: &[f32; 3]| {
+            std::array::from_fn::<f32, 3, _>(|c| (pixel[c] - self.mean[c]) / self.std[c])
+        };
+        pixels.flat_map(normalise).collect()
+    }
+
     /// Resizes a picture and brings it to the range of the model.
     ///
     /// # Shapes

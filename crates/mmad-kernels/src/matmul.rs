@@ -1,13 +1,24 @@
 //! Products of a tall row-major matrix, one row per pixel, with a weight.
 
+use std::ops::Range;
+
 use crate::outer_tile::{OuterRun, RightPanel, add_outer_products};
 use crate::panels::Panels;
 use crate::partition::{RowParts, for_each_chunk, sum_parts};
 use crate::register_tile::{Epilogue, Run, TapRow, multiply_run};
 use crate::simd::{tile_width, vectorized};
 
-/// Rows per task: enough to use each loaded weight often, few enough to stay in the cache.
+/// Most rows per task: enough to use each loaded weight often, few enough to stay in the cache.
 const TASK_ROWS: usize = 96;
+
+/// Fewest rows per task, two register tiles.
+const MIN_TASK_ROWS: usize = 12;
+
+/// Tasks that a product is cut into at least, where it has the rows.
+const MIN_TASKS: usize = 8;
+
+/// Rows of a weight gradient per task, where a task takes all pixels: four register tiles.
+const TASK_LEFT_COLUMNS: usize = 24;
 
 /// Fewest rows that are worth a partial sum of their own.
 const MIN_PART_ROWS: usize = 256;
@@ -15,8 +26,10 @@ const MIN_PART_ROWS: usize = 256;
 /// `out[rows, outputs] = epilogue(x[rows, depth] x weight)`.
 pub(crate) fn multiply(x: &[f32], panels: Panels<'_>, epilogue: &Epilogue<'_>, out: &mut [f32]) {
     let (depth, outputs) = (panels.shape.depth, panels.shape.outputs);
-    for_each_chunk(out, (TASK_ROWS * outputs).max(1), |task, out| {
-        let start = task * TASK_ROWS;
+    let all_rows = out.len().checked_div(outputs).unwrap_or(0);
+    let task_rows = all_rows.div_ceil(MIN_TASKS).clamp(MIN_TASK_ROWS, TASK_ROWS);
+    for_each_chunk(out, (task_rows * outputs).max(1), |task, out| {
+        let start = task * task_rows;
         let rows = out.len() / outputs;
         let epilogue = Epilogue {
             residual: epilogue.residual.map(|r| &r[start * outputs..][..out.len()]),
@@ -44,18 +57,30 @@ pub(crate) fn multiply_transposed(
     rows: usize,
     out: &mut [f32],
 ) {
-    sum_parts(RowParts::new(rows, MIN_PART_ROWS), out, |rows, partial| {
+    // Adds `rows` of the left columns from `first` on, as many as `sums` has room for.
+    let add = |rows: Range<usize>, first: usize, sums: &mut [f32]| {
+        let columns = sums.len().checked_div(k).unwrap_or(0);
         for start in rows.clone().step_by(TASK_ROWS) {
             let pixels = TASK_ROWS.min(rows.end - start);
-            let left = &left[start * n..][..pixels * n];
+            let left = &left[start * n + first..(start + pixels) * n];
             let right = &right[start * k..][..pixels * k];
             let runs = [OuterRun { left, left_pitch: n, first_right: 0, pixels }];
             for panel in 0..k.div_ceil(tile_width()) {
                 let right = RightPanel::new(right, k, panel);
-                add_outer_products(&runs, n, &right, panel, k, partial);
+                add_outer_products(&runs, columns, &right, panel, k, sums);
             }
         }
-    });
+    };
+    let parts = RowParts::new(rows, MIN_PART_ROWS);
+    if k > 0 && parts.count() < n / TASK_LEFT_COLUMNS {
+        // Few pixels: the columns make more tasks than the rows, and need no partial sums.
+        for_each_chunk(out, TASK_LEFT_COLUMNS * k, |task, sums| {
+            sums.fill(0.0);
+            add(0..rows, task * TASK_LEFT_COLUMNS, sums);
+        });
+    } else {
+        sum_parts(parts, out, |rows, partial| add(rows, 0, partial));
+    }
 }
 
 /// `out[column] = sum over rows of x[row, column]`.

@@ -2,33 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ader;
+use crate::ader::{self, AderMetrics, Histogram};
 use crate::error::{MetricError, MetricValue, Unit, value_format};
-use crate::pixels::rank_pixels;
+use crate::extra::ExtraMetrics;
+use crate::input::{CheckedClass, ScoredImage};
+use crate::mvtec::au_roc_by_order;
+use crate::pixels::PixelTruth;
 use crate::precision_recall::{F1Max, average_precision_of, f1_max_of};
 use crate::ranking::Ranking;
-use crate::region_overlap::au_pro;
+use crate::region_overlap::{FprPrecision, au_pro};
 use crate::roc::au_roc_of;
-
-/// One test picture: its map, its ground truth, its image score and label.
-#[derive(Debug, Clone, Copy)]
-pub struct ScoredImage<'a> {
-    /// Name of the picture, for messages.
-    pub name: &'a str,
-    /// Width of the map in pixels.
-    pub width: usize,
-    /// Anomaly map, row-major `[height * width]`; higher is more anomalous, any scale.
-    pub map: &'a [f32],
-    /// Ground truth of the same size, 1 on a defect and 0 elsewhere.
-    ///
-    /// Without a mask, a good picture counts as free of defects, and a defective one as not
-    /// annotated: it is left out of the pixel metrics, see [`ClassCounts::images_without_truth`].
-    pub mask: Option<&'a [u8]>,
-    /// Score of the whole picture; higher is more anomalous.
-    pub score: f32,
-    /// Label in the data set.
-    pub is_anomalous: bool,
-}
 
 /// Which definition of the pixel metrics is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -38,11 +21,40 @@ pub enum Protocol {
     /// `MVTec` AD.
     #[default]
     Exact,
-    /// Pixel metrics from 50 bins and 21 thresholds, see the notes in `ader.rs`. For tables that are to be
-    /// compared with published ones.
+    /// Image AU-ROC and AU-PRO with the rounding and the ties of the evaluation that comes with
+    /// MVTec AD, labels from the masks, all else exact; see the notes in `mvtec.rs`.
+    Mvtec,
+    /// Pixel metrics from 50 bins and 21 thresholds, labels from the masks; see the notes in
+    /// `ader.rs`. For tables that are to be compared with published ones.
     Ader,
     /// The same, with the largest score counted twice, as the GPU version of that tool does.
     AderCuda,
+}
+
+impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Exact, Self::Mvtec, Self::Ader, Self::AderCuda];
+
+    /// The name on the command line.
+    ///
+    /// ```
+    /// use mmad_metrics::Protocol;
+    /// assert_eq!(Protocol::AderCuda.name(), "ader-cuda");
+    /// assert_eq!(Protocol::find("mvtec"), Some(Protocol::Mvtec));
+    /// ```
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Mvtec => "mvtec",
+            Self::Ader => "ader",
+            Self::AderCuda => "ader-cuda",
+        }
+    }
+
+    /// The protocol with this [`name`](Self::name).
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.name() == name)
+    }
 }
 
 /// How to measure.
@@ -58,6 +70,17 @@ impl Default for MetricOptions {
     /// The exact metrics, AU-PRO up to a false positive rate of 0.3.
     fn default() -> Self {
         Self { pro_fpr_limit: 0.3, protocol: Protocol::Exact }
+    }
+}
+
+impl MetricOptions {
+    /// Refuses a limit outside its range.
+    pub(crate) fn check(&self) -> Result<(), MetricError> {
+        let limit = self.pro_fpr_limit;
+        if limit > 0.0 && limit <= 1.0 {
+            return Ok(());
+        }
+        Err(MetricError::ProLimit { limit: limit.to_string() })
     }
 }
 
@@ -93,6 +116,12 @@ pub struct ClassMetrics {
     /// Best intersection over union of found and true pixels over all thresholds.
     #[serde(with = "value_format")]
     pub iou_max: MetricValue,
+    /// Exact metrics beside the seven; the binned protocols have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<ExtraMetrics>,
+    /// What the tool of the binned protocols reports besides; the other protocols have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ader: Option<AderMetrics>,
     /// What the numbers stand on.
     pub counts: ClassCounts,
 }
@@ -117,28 +146,12 @@ pub struct ClassCounts {
     pub regions: u64,
 }
 
-/// A checked picture whose pixels are all known to be defective or not.
-#[derive(Clone, Copy)]
-pub(crate) struct AnnotatedMap<'a> {
-    pub(crate) width: usize,
-    pub(crate) map: &'a [f32],
-    /// `None` when nothing is defective.
-    pub(crate) mask: Option<&'a [u8]>,
-}
-
-impl<'a> AnnotatedMap<'a> {
-    /// The map of an image of which is known whether its ground truth shows a defect.
-    fn of((image, shows_defect): (&ScoredImage<'a>, &Option<bool>)) -> Option<Self> {
-        let mask = if (*shows_defect)? { image.mask } else { None };
-        Some(Self { width: image.width, map: image.map, mask })
-    }
-}
-
 /// The pixel part of [`ClassMetrics`].
 pub(crate) struct PixelMetrics {
     pub(crate) au_roc: MetricValue,
     pub(crate) ap: MetricValue,
     pub(crate) f1_max: Result<F1Max, MetricError>,
+    pub(crate) iou_max: MetricValue,
     pub(crate) au_pro: MetricValue,
     pub(crate) anomalous_pixels: u64,
     pub(crate) regions: u64,
@@ -147,8 +160,9 @@ pub(crate) struct PixelMetrics {
 /// Measures one class: all its test pictures, good and defective.
 ///
 /// Pictures may differ in size. The result is the same to the bit for every order of the pictures
-/// and for every strictly increasing change of the scores (thresholds excepted). One thread does
-/// the work; measure several classes in parallel.
+/// (but see [`Protocol::Mvtec`]), and the exact metrics are the same for every strictly increasing
+/// change of the scores (thresholds excepted). One thread does the work;
+/// [`Evaluation::of`](crate::Evaluation::of) measures several classes in parallel.
 ///
 /// ```
 /// use mmad_metrics::{MetricOptions, ScoredImage, class_metrics};
@@ -184,83 +198,108 @@ pub fn class_metrics(
     images: &[ScoredImage<'_>],
     options: &MetricOptions,
 ) -> Result<ClassMetrics, MetricError> {
+    options.check()?;
+    let class = CheckedClass::of(images)?;
     let limit = options.pro_fpr_limit;
-    if !(limit > 0.0 && limit <= 1.0) {
-        return Err(MetricError::ProLimit { limit: limit.to_string() });
-    }
-    if images.is_empty() {
-        return Err(MetricError::NoImages);
-    }
-    let shows_defect: Vec<Option<bool>> =
-        images.iter().map(check_image).collect::<Result<_, _>>()?;
-    let annotated: Vec<AnnotatedMap<'_>> =
-        images.iter().zip(&shows_defect).filter_map(AnnotatedMap::of).collect();
-
-    let label = |(image, shown): (&ScoredImage<'_>, &Option<bool>)| match options.protocol {
-        Protocol::Exact => image.is_anomalous,
-        Protocol::Ader | Protocol::AderCuda => shown.unwrap_or(image.is_anomalous),
+    let labels: Vec<bool> = match options.protocol {
+        Protocol::Exact => images.iter().map(|image| image.is_anomalous).collect(),
+        Protocol::Mvtec | Protocol::Ader | Protocol::AderCuda => class.labels_of_masks(),
     };
-    let labels: Vec<bool> = images.iter().zip(&shows_defect).map(label).collect();
     let scores: Vec<f32> = images.iter().map(|image| image.score).collect();
     let image_ranking = Ranking::of_unit(&scores, &labels, Unit::Image)?;
     let image_f1 = f1_max_of(&image_ranking);
+    let image_au_roc = match options.protocol {
+        Protocol::Mvtec => au_roc_by_order(&scores, &labels),
+        _ => au_roc_of(&image_ranking),
+    };
 
-    let pixels = if annotated.is_empty() {
-        PixelMetrics::undefined(&MetricError::NoGroundTruth { images: images.len() as u64 })
-    } else {
-        match options.protocol {
-            Protocol::Exact => PixelMetrics::exact(&annotated, limit),
-            Protocol::Ader => ader::pixel_metrics(&annotated, limit, ader::TopScore::Once),
-            Protocol::AderCuda => ader::pixel_metrics(&annotated, limit, ader::TopScore::Twice),
+    let binned = match options.protocol {
+        Protocol::Exact | Protocol::Mvtec => None,
+        Protocol::Ader => Some(Histogram::Cpu),
+        Protocol::AderCuda => Some(Histogram::Gpu),
+    };
+    let precision = match options.protocol {
+        Protocol::Mvtec => FprPrecision::Single,
+        _ => FprPrecision::Double,
+    };
+    let (pixels, extra, ader) = match binned {
+        _ if class.annotated.is_empty() => {
+            let reason = MetricError::NoGroundTruth { images: images.len() as u64 };
+            let extra = ExtraMetrics::of(&image_ranking, Err(&reason), precision);
+            (PixelMetrics::undefined(&reason), binned.is_none().then_some(extra), None)
+        }
+        Some(histogram) => {
+            let (pixels, ader) = ader::pixel_metrics(&class.annotated, limit, histogram);
+            (pixels, None, Some(ader))
+        }
+        None => {
+            let mut truth = PixelTruth::gather(&class.annotated);
+            let (pixels, extra) = exact_pixels(&mut truth, &image_ranking, limit, precision);
+            (pixels, Some(extra), None)
         }
     };
 
     let disagrees = |(image, shown): &(&ScoredImage<'_>, &Option<bool>)| {
         shown.is_some_and(|shown| shown != image.is_anomalous)
     };
+    let shown = || images.iter().zip(&class.shows_defect);
     let counts = ClassCounts {
         images: images.len() as u64,
         anomalous_images: images.iter().filter(|image| image.is_anomalous).count() as u64,
-        images_without_truth: (images.len() - annotated.len()) as u64,
-        label_mask_disagreements: images.iter().zip(&shows_defect).filter(disagrees).count() as u64,
-        pixels: annotated.iter().map(|image| image.map.len() as u64).sum(),
+        images_without_truth: (images.len() - class.annotated.len()) as u64,
+        label_mask_disagreements: shown().filter(disagrees).count() as u64,
+        pixels: class.annotated.iter().map(|image| image.map.len() as u64).sum(),
         anomalous_pixels: pixels.anomalous_pixels,
         regions: pixels.regions,
     };
     Ok(ClassMetrics {
-        image_au_roc: au_roc_of(&image_ranking),
+        image_au_roc,
         image_ap: average_precision_of(&image_ranking),
         image_f1_threshold: threshold(&image_f1),
         image_f1_max: image_f1.map(|best| best.f1),
         pixel_au_roc: pixels.au_roc,
         pixel_ap: pixels.ap,
         pixel_f1_threshold: threshold(&pixels.f1_max),
-        iou_max: pixels.f1_max.clone().map(|best| best.iou),
+        iou_max: pixels.iou_max,
         pixel_f1_max: pixels.f1_max.map(|best| best.f1),
         au_pro: pixels.au_pro,
+        extra,
+        ader,
         counts,
     })
 }
 
-impl PixelMetrics {
-    fn exact(images: &[AnnotatedMap<'_>], pro_fpr_limit: f64) -> Self {
-        let pixels = rank_pixels(images);
-        let ranking = &pixels.ranking;
-        Self {
-            au_roc: au_roc_of(ranking),
-            ap: average_precision_of(ranking),
-            f1_max: f1_max_of(ranking),
-            au_pro: au_pro(ranking, &pixels.found_regions, pixels.n_regions, pro_fpr_limit),
-            anomalous_pixels: ranking.positives(),
-            regions: pixels.n_regions,
-        }
-    }
+/// The pixel metrics over all thresholds.
+fn exact_pixels(
+    truth: &mut PixelTruth<'_>,
+    image_ranking: &Ranking,
+    pro_fpr_limit: f64,
+    precision: FprPrecision,
+) -> (PixelMetrics, ExtraMetrics) {
+    let pixels = truth.rank();
+    let ranking = &pixels.ranking;
+    let f1_max = f1_max_of(ranking);
+    let found = &pixels.found_regions;
+    let extra = ExtraMetrics::of(image_ranking, Ok((truth, &pixels, &f1_max)), precision);
+    let metrics = PixelMetrics {
+        au_roc: au_roc_of(ranking),
+        ap: average_precision_of(ranking),
+        iou_max: f1_max.clone().map(|best| best.iou),
+        f1_max,
+        au_pro: au_pro(ranking, found, truth.n_regions, pro_fpr_limit, precision),
+        anomalous_pixels: ranking.positives(),
+        regions: truth.n_regions,
+    };
+    (metrics, extra)
+}
 
+impl PixelMetrics {
     fn undefined(reason: &MetricError) -> Self {
         Self {
             au_roc: Err(reason.clone()),
             ap: Err(reason.clone()),
             f1_max: Err(reason.clone()),
+            iou_max: Err(reason.clone()),
             au_pro: Err(reason.clone()),
             anomalous_pixels: 0,
             regions: 0,
@@ -270,44 +309,6 @@ impl PixelMetrics {
 
 fn threshold(best: &Result<F1Max, MetricError>) -> Option<f32> {
     best.as_ref().ok().map(|best| best.threshold)
-}
-
-/// Refuses a picture that cannot be measured. Says whether its ground truth shows a defect, or
-/// `None` when there is no ground truth.
-fn check_image(image: &ScoredImage<'_>) -> Result<Option<bool>, MetricError> {
-    let &ScoredImage { name, width, map, mask, score, is_anomalous } = image;
-    let name = || name.to_owned();
-    if width == 0
-        || map.is_empty()
-        || !map.len().is_multiple_of(width)
-        || u32::try_from(map.len()).is_err()
-    {
-        return Err(MetricError::MapSize { image: name(), pixels: map.len(), width });
-    }
-    if !score.is_finite() {
-        return Err(MetricError::ImageScoreNotFinite { image: name(), value: score.to_string() });
-    }
-    // Without an early exit, the test runs many pixels at a time.
-    if !map.iter().fold(true, |finite, score| finite & score.is_finite()) {
-        let index = map.iter().position(|score| !score.is_finite()).unwrap_or(0);
-        return Err(MetricError::MapNotFinite {
-            image: name(),
-            row: index / width,
-            column: index % width,
-            value: map[index].to_string(),
-        });
-    }
-    let Some(mask) = mask else {
-        return Ok(if is_anomalous { None } else { Some(false) });
-    };
-    if mask.len() != map.len() {
-        return Err(MetricError::MaskSize { image: name(), map: map.len(), mask: mask.len() });
-    }
-    match mask.iter().fold(0, |largest, &pixel| pixel.max(largest)) {
-        0 => Ok(Some(false)),
-        1 => Ok(Some(true)),
-        value => Err(MetricError::MaskValue { image: name(), value }),
-    }
 }
 
 #[cfg(test)]
@@ -333,29 +334,6 @@ mod tests {
 
     fn measure(images: &[ScoredImage<'_>]) -> ClassMetrics {
         class_metrics(images, &MetricOptions::default()).unwrap()
-    }
-
-    #[test]
-    fn broken_input_is_refused_by_name() {
-        let cases = [
-            (ScoredImage { map: &[], ..GOOD }, "has 0 pixels"),
-            (
-                ScoredImage { map: &[0.1; 3], ..GOOD },
-                "has 3 pixels, which is no picture of width 2",
-            ),
-            (ScoredImage { width: 0, ..GOOD }, "of width 0"),
-            (ScoredImage { score: f32::INFINITY, ..GOOD }, "score of image `good/000` is `inf`"),
-            (ScoredImage { map: &[0.1, f32::NAN], ..GOOD }, "holds `NaN` at row 0, column 1"),
-            (ScoredImage { map: &[f32::NEG_INFINITY, 0.0], ..GOOD }, "holds `-inf` at row 0"),
-            (ScoredImage { mask: Some(&[0]), ..GOOD }, "has 2 pixels but its mask has 1"),
-            (ScoredImage { mask: Some(&[0, 255]), ..GOOD }, "holds the value 255"),
-        ];
-        for (image, text) in cases {
-            let error = class_metrics(&[DEFECTIVE, image], &MetricOptions::default()).unwrap_err();
-            assert!(error.to_string().contains(text), "`{error}` has no `{text}`");
-            assert!(error.to_string().contains("`good/000`"), "`{error}` does not name the image");
-        }
-        assert_eq!(class_metrics(&[], &MetricOptions::default()), Err(MetricError::NoImages));
     }
 
     #[test]

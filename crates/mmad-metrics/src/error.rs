@@ -70,6 +70,21 @@ pub enum MetricError {
         limit: f64,
     },
 
+    /// The curve of AUPIMO begins above its lower bound: one false positive is too many already.
+    #[error(
+        "the lowest false positive rate over good pixels is {first_fpr}, above the bound {lower} \
+         of AUPIMO"
+    )]
+    PimoResolution {
+        /// The lowest rate above 0 that a threshold has.
+        first_fpr: f64,
+        /// The lower bound.
+        lower: f64,
+    },
+    /// The protocol does not have this metric.
+    #[error("this protocol does not compute the metric")]
+    NotInProtocol,
+
     // === Refused input ===
     /// There is not a single picture.
     #[error("the class has no images")]
@@ -147,6 +162,34 @@ pub enum MetricError {
         /// The limit, as text.
         limit: String,
     },
+    /// The bounds of AUPIMO are no range of false positive rates.
+    #[error("the bounds of AUPIMO are `{lower}` and `{upper}`, expected 0 < lower < upper <= 1")]
+    PimoBounds {
+        /// The lower bound, as text.
+        lower: String,
+        /// The upper bound, as text.
+        upper: String,
+    },
+    /// A streaming histogram cannot have this many bits.
+    #[error("a streaming histogram of {bits} bits, expected 1 to 32")]
+    StreamingBits {
+        /// The number that was given.
+        bits: u32,
+    },
+    /// Two streaming accumulators differ in the bits of their histograms.
+    #[error("cannot merge histograms of {own} and {other} bits")]
+    StreamingMerge {
+        /// Bits of the one.
+        own: u32,
+        /// Bits of the other.
+        other: u32,
+    },
+    /// Streaming has the exact protocol only.
+    #[error("streaming has no protocol `{protocol}`")]
+    StreamingProtocol {
+        /// The protocol that was asked for.
+        protocol: String,
+    },
 }
 
 impl MetricError {
@@ -162,6 +205,10 @@ impl MetricError {
             Self::ConstantMaps { .. } | Self::EmptyBinnedCurve { .. } => {
                 "the `exact` protocol has a value here"
             }
+            Self::PimoResolution { .. } => {
+                "add good test images, or take the exact maps rather than rounded ones"
+            }
+            Self::NotInProtocol => "the `exact` protocol has it, or the `ader` one",
             Self::NoImages => "leave the class out or give it test images",
             Self::LengthMismatch { .. } => "give one label per score",
             Self::ScoreNotFinite { .. }
@@ -173,6 +220,12 @@ impl MetricError {
             Self::MaskSize { .. } => "resize the mask to the size of the map",
             Self::MaskValue { .. } => "turn the mask into 0 and 1 first, for example with `> 0`",
             Self::ProLimit { .. } => "0.3 is the usual limit, 0.05 a strict one",
+            Self::PimoBounds { .. } => "the usual bounds are 1e-5 and 1e-4",
+            Self::StreamingBits { .. } => "20 bits are a good choice",
+            Self::StreamingMerge { .. } => "make all accumulators with the same options",
+            Self::StreamingProtocol { .. } => {
+                "leave streaming away, or take the `exact` protocol: the others need all maps at once"
+            }
         };
         Some(text.to_owned())
     }
@@ -238,6 +291,28 @@ mod tests {
             (
                 MetricError::EmptyBinnedCurve { limit: 0.3 },
                 "the binned per-region overlap curve is empty up to the false positive rate 0.3",
+            ),
+            (
+                MetricError::PimoResolution { first_fpr: 0.001, lower: 1e-5 },
+                "the lowest false positive rate over good pixels is 0.001, above the bound \
+                 0.00001 of AUPIMO",
+            ),
+            (MetricError::NotInProtocol, "this protocol does not compute the metric"),
+            (
+                MetricError::PimoBounds { lower: "0".into(), upper: "1".into() },
+                "the bounds of AUPIMO are `0` and `1`, expected 0 < lower < upper <= 1",
+            ),
+            (
+                MetricError::StreamingBits { bits: 40 },
+                "a streaming histogram of 40 bits, expected 1 to 32",
+            ),
+            (
+                MetricError::StreamingMerge { own: 16, other: 20 },
+                "cannot merge histograms of 16 and 20 bits",
+            ),
+            (
+                MetricError::StreamingProtocol { protocol: "ader".into() },
+                "streaming has no protocol `ader`",
             ),
             (MetricError::NoImages, "the class has no images"),
             (MetricError::LengthMismatch { scores: 3, labels: 2 }, "3 scores but 2 labels"),

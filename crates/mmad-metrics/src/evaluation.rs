@@ -1,9 +1,12 @@
 //! The metrics of a whole data set: per class, their means, and the mean of the means (mAD).
 
+use std::sync::mpsc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::class_metrics::{ClassMetrics, MetricOptions};
+use crate::class_metrics::{ClassMetrics, MetricOptions, class_metrics};
 use crate::error::MetricError;
+use crate::input::ScoredImage;
 use crate::metric_list::{METRICS, MetricInfo};
 
 /// The metrics of every class of a data set.
@@ -16,11 +19,71 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    /// Measures several classes in parallel, on the threads of rayon. The result is the same for
+    /// every number of threads.
+    ///
+    /// ```
+    /// use mmad_metrics::{Evaluation, MetricOptions, ScoredImage};
+    /// let good = ScoredImage {
+    ///     name: "good/000",
+    ///     width: 2,
+    ///     map: &[0.1, 0.2],
+    ///     mask: None,
+    ///     score: 0.2,
+    ///     is_anomalous: false,
+    /// };
+    /// let hole = ScoredImage {
+    ///     name: "hole/000",
+    ///     map: &[0.1, 0.9],
+    ///     mask: Some(&[0, 1]),
+    ///     score: 0.9,
+    ///     is_anomalous: true,
+    ///     ..good
+    /// };
+    /// let classes = [("screw", &[good, hole][..]), ("nut", &[hole, good][..])];
+    /// let evaluation = Evaluation::of(&classes, &MetricOptions::default())?;
+    /// assert_eq!(evaluation.mean("pixel_ap"), Some(1.0));
+    /// # Ok::<(), mmad_metrics::MetricError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`class_metrics`](crate::class_metrics()), for the first class in the list that has one.
+    pub fn of<'a>(
+        classes: &[(&'a str, &'a [ScoredImage<'a>])],
+        options: &MetricOptions,
+    ) -> Result<Self, MetricError> {
+        let mut order: Vec<usize> = (0..classes.len()).collect();
+        // The largest first, so that no thread begins the longest job last.
+        let pixels = |index: &usize| -> usize {
+            classes[*index].1.iter().map(|image| image.map.len()).sum()
+        };
+        order.sort_by_key(|index| std::cmp::Reverse(pixels(index)));
+        let (sender, receiver) = mpsc::channel();
+        rayon::scope_fifo(|scope| {
+            for index in order {
+                let sender = sender.clone();
+                scope.spawn_fifo(move |_| {
+                    // The receiver outlives the scope.
+                    let _ = sender.send((index, class_metrics(classes[index].1, options)));
+                });
+            }
+        });
+        drop(sender);
+        let mut measured: Vec<_> = receiver.into_iter().collect();
+        measured.sort_by_key(|(index, _)| *index);
+        let named = measured.into_iter().map(|(index, metrics)| {
+            let (name, _) = classes[index];
+            Ok((name.to_owned(), metrics?))
+        });
+        Ok(Self { options: *options, classes: named.collect::<Result<_, _>>()? })
+    }
+
     /// Unweighted mean of a metric over the classes that have a value, in `0.0..=1.0`.
     ///
     /// Classes without a value are left out, never counted as 0; [`covered`](Self::covered) says
     /// how many are in, [`undefined`](Self::undefined) which are out and why. `None` when no class
-    /// has a value or `metric` is no id of [`METRICS`].
+    /// has a value or `metric` is no id of a known metric.
     pub fn mean(&self, metric: &str) -> Option<f64> {
         let metric = MetricInfo::find(metric)?;
         mean(self.classes.iter().filter_map(|(_, class)| metric.of(class).as_ref().ok().copied()))
@@ -70,7 +133,7 @@ fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ScoredImage, class_metrics};
+    use crate::{ADER_METRICS, EXTRA_METRICS};
 
     fn evaluation() -> Evaluation {
         let options = MetricOptions::default();
@@ -137,8 +200,13 @@ mod tests {
 
     #[test]
     fn ids_and_headings_are_unique() {
-        for (i, metric) in METRICS.iter().enumerate() {
-            for other in &METRICS[..i] {
+        let all: Vec<_> = METRICS.iter().chain(EXTRA_METRICS).chain(ADER_METRICS).collect();
+        for (i, metric) in all.iter().enumerate() {
+            assert_eq!(
+                MetricInfo::find(metric.id).map(|found| found.heading),
+                Some(metric.heading)
+            );
+            for other in &all[..i] {
                 assert_ne!(metric.id, other.id);
                 assert_ne!(metric.heading, other.heading);
             }

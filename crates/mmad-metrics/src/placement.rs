@@ -26,13 +26,12 @@ pub(crate) struct Placement {
     cells: Vec<Cell>,
     /// The positives in increasing order, then [`WINDOW`] that are larger than every score.
     positives: Vec<Positive>,
-    /// Negatives equal to positive `i`.
-    tied: Vec<u64>,
+    n_positives: usize,
     /// Number of negatives counted in cells and positives, which have 32 bits for them.
     n_counted: u64,
     /// What was counted before the 32 bits were full: negatives strictly between positive `i - 1`
-    /// and positive `i`. Empty until then.
-    spilled: Vec<u64>,
+    /// and positive `i`, and those equal to positive `i`. Empty until then.
+    spilled: Vec<(u64, u64)>,
 }
 
 /// Scores that are worked on together.
@@ -68,6 +67,8 @@ struct Positive {
     /// Negatives strictly between the next lower positive and this one, without those that are
     /// counted in a cell.
     n_negatives: u32,
+    /// Negatives equal to this one.
+    n_tied: u32,
 }
 
 /// Room for one block of scores.
@@ -96,8 +97,10 @@ impl Placement {
         let mut placement = Self {
             parts: Vec::with_capacity(1 << MAX_PARTS_LOG2),
             cells: Vec::new(),
-            positives: offsets.map(|offset| Positive { offset, n_negatives: 0 }).collect(),
-            tied: vec![0; n_positives],
+            positives: offsets
+                .map(|offset| Positive { offset, n_negatives: 0, n_tied: 0 })
+                .collect(),
+            n_positives,
             n_counted: 0,
             spilled: Vec::new(),
             range,
@@ -143,7 +146,7 @@ impl Placement {
     fn cut_into_parts(&mut self) {
         let KeyRange { part_shift, last_offset, .. } = self.range;
         let mut n_in_part = vec![0_usize; (last_offset >> part_shift) as usize + 1];
-        for positive in &self.positives[..self.tied.len()] {
+        for positive in &self.positives[..self.n_positives] {
             n_in_part[(positive.offset >> part_shift) as usize] += 1;
         }
         let mut n_cells = 0_u32;
@@ -161,7 +164,7 @@ impl Placement {
 
     /// Tells every cell its positives.
     fn fill_cells(&mut self) {
-        for i in 0..self.tied.len() {
+        for i in 0..self.n_positives {
             let offset = self.positives[i].offset;
             let cell = self.cell_of(offset) as usize;
             self.cells[cell].first = self.cells[cell].first.min(offset);
@@ -220,7 +223,7 @@ impl Placement {
         }
         let above = &mut self.positives[n_below];
         if above.offset == offset {
-            self.tied[n_below] += 1;
+            above.n_tied += 1;
         } else {
             above.n_negatives += 1;
         }
@@ -237,10 +240,11 @@ impl Placement {
     /// Moves all counts to where they have 64 bits.
     fn spill(&mut self) {
         self.empty_cells();
-        self.spilled.resize(self.tied.len() + 1, 0);
+        self.spilled.resize(self.n_positives + 1, (0, 0));
         for (spilled, positive) in self.spilled.iter_mut().zip(&mut self.positives) {
-            *spilled += u64::from(positive.n_negatives);
-            positive.n_negatives = 0;
+            spilled.0 += u64::from(positive.n_negatives);
+            spilled.1 += u64::from(positive.n_tied);
+            (positive.n_negatives, positive.n_tied) = (0, 0);
         }
         self.n_counted = 0;
     }
@@ -253,13 +257,14 @@ impl Placed {
     /// Negatives strictly below positive `i` and strictly above the next lower one. With `i` the
     /// number of positives: those above all of them.
     pub(crate) fn below(&self, i: usize) -> u64 {
-        let spilled = self.0.spilled.get(i).copied().unwrap_or(0);
+        let spilled = self.0.spilled.get(i).map_or(0, |spilled| spilled.0);
         spilled + u64::from(self.0.positives[i].n_negatives)
     }
 
     /// Negatives equal to positive `i`.
     pub(crate) fn tied(&self, i: usize) -> u64 {
-        self.0.tied[i]
+        let spilled = self.0.spilled.get(i).map_or(0, |spilled| spilled.1);
+        spilled + u64::from(self.0.positives[i].n_tied)
     }
 }
 
@@ -331,7 +336,7 @@ mod tests {
     }
 
     fn counts(placement: Placement) -> Vec<(u64, u64)> {
-        let n = placement.tied.len();
+        let n = placement.n_positives;
         let placed = placement.finish();
         (0..=n).map(|i| (placed.below(i), if i < n { placed.tied(i) } else { 0 })).collect()
     }

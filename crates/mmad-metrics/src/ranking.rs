@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use crate::error::{MetricError, Unit};
 use crate::order::order_key;
-use crate::placement::Placement;
+use crate::placement::{Placed, Placement};
 
 /// One threshold at which a positive is found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,12 +84,11 @@ impl Ranking {
         let mut placement = place_between(&steps);
         let negatives: Vec<f32> = with_label(false).collect();
         placement.add_all(&negatives);
-        Ok(Self::from_placement(steps, placement, unit))
+        Ok(Self::from_placed(steps, &placement.finish(), unit))
     }
 
     /// Completes the steps, from the highest down, with the negatives placed between them.
-    pub(crate) fn from_placement(mut steps: Vec<Step>, placement: Placement, unit: Unit) -> Self {
-        let placed = placement.finish();
+    pub(crate) fn from_placed(mut steps: Vec<Step>, placed: &Placed, unit: Unit) -> Self {
         let (mut positives, mut negatives) = (0, 0);
         // A placement numbers from the lowest up: `i` is the next higher positive, if any.
         for (step, i) in steps.iter_mut().rev().zip(1..) {
@@ -99,6 +98,12 @@ impl Ranking {
             negatives += step.negatives_above + step.negatives_tied;
         }
         negatives += placed.below(0);
+        Self { steps, positives, negatives, unit }
+    }
+
+    /// Takes complete steps, from the highest down, and the number of all negatives.
+    pub(crate) fn from_steps(steps: Vec<Step>, negatives: u64, unit: Unit) -> Self {
+        let positives = steps.iter().map(|step| step.positives).sum();
         Self { steps, positives, negatives, unit }
     }
 

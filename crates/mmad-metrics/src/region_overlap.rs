@@ -12,9 +12,34 @@
 //! The curve goes from (0, 0) through all thresholds, joined by straight lines. The metric is the
 //! area below it for FPR from 0 to a limit, divided by the limit; the line that crosses the limit
 //! is cut there. Large and small defects weigh the same.
+//!
+//! The area is summed over the pixels that are found, not over the lines: what a threshold adds to
+//! PRO counts from the FPR of that threshold to the limit. No term can grow when false positives
+//! are added, not even in its last bit, which the bounds of `streaming.rs` stand on.
 
 use crate::error::MetricValue;
 use crate::ranking::Ranking;
+
+/// How the false positive rate is rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FprPrecision {
+    /// As `f64`.
+    Double,
+    /// As `f32`, count and rate, as the evaluation that comes with MVTec AD rounds it.
+    Single,
+}
+
+impl FprPrecision {
+    fn rate(self, false_positives: u64, negatives: u64) -> f64 {
+        match self {
+            Self::Double => false_positives as f64 / negatives as f64,
+            Self::Single => {
+                let count = f64::from(false_positives as f32);
+                f64::from((count / negatives as f64) as f32).min(1.0)
+            }
+        }
+    }
+}
 
 /// AU-PRO up to the false positive rate `limit`, in `0.0..=1.0`; higher is better.
 ///
@@ -30,35 +55,43 @@ pub(crate) fn au_pro(
     found_regions: &[f64],
     n_regions: u64,
     limit: f64,
+    precision: FprPrecision,
 ) -> MetricValue {
     pixels.need_positives()?;
     pixels.need_negatives()?;
-    let negatives = pixels.negatives() as f64;
-    let (mut false_positives, mut found) = (0_u64, 0.0);
-    let mut here = Point { fpr: 0.0, pro: 0.0 };
+    let negatives = pixels.negatives();
+    let mut false_positives = 0_u64;
     let mut area = 0.0;
-    for (step, found_here) in pixels.steps().iter().zip(found_regions) {
-        // Between two positives the curve is flat; negatives that tie with positives make it
-        // climb while it goes right.
+    for (step, found) in pixels.steps().iter().zip(found_regions) {
         false_positives += step.negatives_above;
-        let flat_end = Point { fpr: false_positives as f64 / negatives, pro: here.pro };
-        false_positives += step.negatives_tied;
-        found += found_here;
-        let climb_end = Point {
-            fpr: false_positives as f64 / negatives,
-            pro: (found / n_regions as f64).min(1.0),
-        };
-        area += area_up_to(limit, here, flat_end) + area_up_to(limit, flat_end, climb_end);
-        here = climb_end;
-        if here.fpr >= limit {
+        let start = precision.rate(false_positives, negatives);
+        if start >= limit {
             break;
         }
+        if step.negatives_tied == 0 {
+            area += found * (limit - start);
+        } else {
+            // Negatives that tie with positives make the curve climb while it goes right.
+            false_positives += step.negatives_tied;
+            let end = precision.rate(false_positives, negatives);
+            area += found * width_below_climb(start, end, limit);
+        }
     }
-    area += area_up_to(limit, here, Point { fpr: 1.0, pro: here.pro });
-    Ok(area / limit)
+    // The shares of a region add up to 1 but for rounding.
+    Ok((area / (n_regions as f64 * limit)).min(1.0))
 }
 
-/// A point of the curve.
+/// Area from 0 to `limit` below a line that climbs from 0 to 1 between `start` and `end` and goes
+/// on at 1.
+fn width_below_climb(start: f64, end: f64, limit: f64) -> f64 {
+    if end <= limit {
+        limit - f64::midpoint(start, end)
+    } else {
+        (limit - start) * ((limit - start) / (2.0 * (end - start)))
+    }
+}
+
+/// A point of a curve.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Point {
     /// False positive rate, the horizontal axis.
@@ -85,6 +118,8 @@ pub(crate) fn area_up_to(limit: f64, from: Point, to: Point) -> f64 {
 mod tests {
     use super::*;
 
+    const DOUBLE: FprPrecision = FprPrecision::Double;
+
     /// Two regions, of 1 and of 2 pixels, and four defect-free pixels. Thresholds 9, 8, 5, 2 give
     /// (FPR, PRO) = (0, 1/2), (1/4, 1/2), (1/2, 3/4), (1/2, 1).
     fn example() -> (Ranking, [f64; 3]) {
@@ -97,16 +132,25 @@ mod tests {
     fn the_example_by_hand() {
         let (pixels, found) = example();
         let whole: f64 = 0.25 * 0.5 + 0.25 * (0.5 + 0.75) / 2.0 + 0.5;
-        assert!((au_pro(&pixels, &found, 2, 1.0).unwrap() - whole).abs() < 1e-15);
-        assert!((au_pro(&pixels, &found, 2, 0.25).unwrap() - 0.5).abs() < 1e-15);
+        assert!((au_pro(&pixels, &found, 2, 1.0, DOUBLE).unwrap() - whole).abs() < 1e-15);
+        assert!((au_pro(&pixels, &found, 2, 0.25, DOUBLE).unwrap() - 0.5).abs() < 1e-15);
         // The limit cuts the climb from (0.25, 0.5) to (0.5, 0.75) in its middle.
         let cut = (0.25 * 0.5 + 0.125 * (0.5 + 0.625) / 2.0) / 0.375;
-        assert!((au_pro(&pixels, &found, 2, 0.375).unwrap() - cut).abs() < 1e-15);
+        assert!((au_pro(&pixels, &found, 2, 0.375, DOUBLE).unwrap() - cut).abs() < 1e-15);
     }
 
     #[test]
     fn a_constant_map_gives_half_the_limit() {
         let pixels = Ranking::new(&[0.5; 6], &[true, true, false, false, false, false]).unwrap();
-        assert!((au_pro(&pixels, &[1.0], 1, 0.3).unwrap() - 0.15).abs() < 1e-15);
+        assert!((au_pro(&pixels, &[1.0], 1, 0.3, DOUBLE).unwrap() - 0.15).abs() < 1e-15);
+    }
+
+    #[test]
+    fn single_precision_rounds_the_rate_only() {
+        let (pixels, found) = example();
+        let single = au_pro(&pixels, &found, 2, 0.375, FprPrecision::Single);
+        assert_eq!(single, au_pro(&pixels, &found, 2, 0.375, DOUBLE));
+        assert_eq!(FprPrecision::Single.rate(1, 3), f64::from(1.0_f32 / 3.0));
+        assert_eq!(FprPrecision::Double.rate(1, 3), 1.0 / 3.0);
     }
 }

@@ -12,7 +12,8 @@
 pub struct KnownWeights {
     /// Name in run files and in the cache: the encoder, a dot, the weight set.
     pub id: &'static str,
-    /// Architecture: `resnet18`, `resnet34`, `resnet50` or `wide_resnet50_2`.
+    /// Architecture: `resnet18`, `resnet34`, `resnet50`, `wide_resnet50_2` or
+    /// `tf_efficientnet_b4`.
     pub encoder: &'static str,
     /// Name of the published file.
     pub file_name: &'static str,
@@ -140,6 +141,14 @@ pub const KNOWN: &[KnownWeights] = &[
         url: "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-weights/wide_resnet50_racm-8234f177.pth",
         sha256_prefix: "8234f177",
         note: "timm, Apache-2.0; trained on ImageNet-1k; the encoder of ADer's RD4AD",
+    },
+    KnownWeights {
+        id: "tf_efficientnet_b4.aa_in1k",
+        encoder: "tf_efficientnet_b4",
+        file_name: "tf_efficientnet_b4_aa-818f208c.pth",
+        url: "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-weights/tf_efficientnet_b4_aa-818f208c.pth",
+        sha256_prefix: "818f208c",
+        note: "timm, Apache-2.0; trained on ImageNet-1k; the encoder of ADer's UniAD",
     },
 ];
 

@@ -5,9 +5,12 @@
 //! to any ranking), blurred with a Gaussian of 4 pixels. The image score is the largest value of the
 //! blurred map. Everything in `f64` but the features.
 
+use burn::tensor::Tensor;
 use mmad_kernels::blur::gaussian;
 use mmad_kernels::cosine::cosine_distance;
 use mmad_kernels::upsample::bilinear;
+
+use crate::method::ScoredMap;
 
 /// Standard deviation of the reference's blur, in pixels of its input of 256x256.
 pub const SIGMA_PX: f64 = 4.0;
@@ -28,6 +31,47 @@ pub struct Level<'a> {
     pub height: usize,
     /// Columns.
     pub width: usize,
+}
+
+/// Blurred map and its largest value for every picture of a batch.
+///
+/// # Shapes
+///
+/// - `seen` and `rebuilt`: equal, level by level, `[b, h, w, c]`
+pub fn cosine_maps(
+    seen: &[Tensor<4>],
+    rebuilt: &[Tensor<4>],
+    height: usize,
+    width: usize,
+) -> Vec<ScoredMap> {
+    let values = |maps: &[Tensor<4>]| -> Vec<Vec<f32>> {
+        let values = |map: &Tensor<4>| map.clone().into_data().try_to_vec();
+        maps.iter().map(|map| values(map).expect("features are f32")).collect()
+    };
+    let sizes: Vec<[usize; 4]> = seen.iter().map(Tensor::dims).collect();
+    let (seen, rebuilt) = (values(seen), values(rebuilt));
+    let picture = |index: usize| {
+        let levels: Vec<Level<'_>> = sizes
+            .iter()
+            .zip(seen.iter().zip(&rebuilt))
+            .map(|(&[_, height, width, channels], (seen, rebuilt))| {
+                let n_values = height * width * channels;
+                let of = index * n_values..(index + 1) * n_values;
+                Level { seen: &seen[of.clone()], rebuilt: &rebuilt[of], height, width }
+            })
+            .collect();
+        smooth(raw_map(&levels, height, width), height, width)
+    };
+    (0..sizes.first().map_or(0, |size| size[0])).map(picture).collect()
+}
+
+/// Blurs a map in the share of the picture that [`SIGMA_PX`] is of the reference's input, and takes
+/// its largest value as the score.
+pub fn smooth(map: Vec<f64>, height: usize, width: usize) -> ScoredMap {
+    let smooth = blur(map, height, width, sigma_px(height, width));
+    let map: Vec<f32> = smooth.into_iter().map(|value| value as f32).collect();
+    let score = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    ScoredMap { map, score }
 }
 
 /// Anomaly map of one picture, `[height, width]`, before the blur.

@@ -1,7 +1,7 @@
 //! The only way to score a picture: evaluation, prediction and every later server go through it.
 //!
 //! ```text
-//! picture ─ resize, normalise ─ encoder ─ method ─ anomaly map ─ blur ─ largest value
+//! picture ─ resize, normalise ─ Method::observe ─ Method::score ─ anomaly map and score
 //! ```
 //!
 //! Pictures are scored one at a time, so a score depends on the picture and the weights alone.
@@ -11,9 +11,8 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 use mmad_data::{Picture, Preprocess, restore_map};
 
-use crate::anomaly_map::{Level, blur, raw_map, sigma_px};
 use crate::calibrate::{ClassCalibration, PIXEL_SHARE};
-use crate::method::{Method, Observation};
+use crate::method::{Method, Observation, ScoredMap};
 use crate::methods;
 use crate::model_file::{ModelCard, ModelFile, ModelFileError};
 use crate::params::ParamSet;
@@ -32,7 +31,7 @@ pub struct Detector {
 /// What the model says about one picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scored {
-    /// Largest value of the map.
+    /// Score of the picture; for most methods the largest value of the map.
     pub score: f32,
     /// Anomaly map in the model's own size, row-major.
     pub map: Vec<f32>,
@@ -54,11 +53,13 @@ pub struct SelfTest {
 }
 
 impl SelfTest {
-    /// Whether both agree as far as processors may differ.
-    pub fn is_passed(&self) -> bool {
+    /// Whether both agree as far as processors may differ, for a picture with this map.
+    fn is_passed(self, map: &[f32]) -> bool {
         let Self { expected, found } = self;
+        // A score of either sign can lie near zero; the map says how large its values are.
+        let largest = map.iter().fold(expected.abs().max(1e-3), |max, x| max.max(x.abs()));
         // Written so that NaN fails.
-        (found - expected).abs() <= SELF_TEST_TOLERANCE * expected.abs().max(1e-3)
+        (found - expected).abs() <= SELF_TEST_TOLERANCE * largest
     }
 }
 
@@ -142,8 +143,9 @@ impl Detector {
         let n_bytes = pictures.len() / scores.len().max(1);
         let mut tests = Vec::new();
         for (rgb, expected) in pictures.chunks(n_bytes.max(1)).zip(scores).take(n_pictures) {
-            let test = SelfTest { expected, found: detector.score_resized(rgb).score };
-            if !test.is_passed() {
+            let scored = detector.score_resized(rgb);
+            let test = SelfTest { expected, found: scored.score };
+            if !test.is_passed(&scored.map) {
                 let SelfTest { expected, found } = test;
                 return Err(DetectorError::SelfTest { expected, found });
             }
@@ -228,9 +230,8 @@ impl Detector {
         let data = TensorData::new(pixels, [1, height, width, 3]);
         let seen = self.method.observe(Tensor::from_data(data, &self.device));
         let nearest_class = self.nearest_class(&mean_features(&seen));
-        let rebuilt = self.method.rebuild(&seen);
-        let map = anomaly_map(seen, rebuilt, height, width);
-        let score = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut scored = self.method.score(&seen, height, width);
+        let ScoredMap { map, score } = scored.pop().expect("a batch of one gives one map");
         Scored { score, map, height, width, nearest_class }
     }
 
@@ -273,33 +274,15 @@ impl Scored {
     }
 }
 
-/// Mean of the coarsest map of the encoder: what a picture looks like as a whole.
+/// Mean of the last map of an observation: what a picture looks like as a whole.
 ///
 /// # Shapes
 ///
 /// - `seen`: a batch of one; output: `[channels]`
 pub fn mean_features(seen: &Observation) -> Vec<f32> {
-    let mean = seen[2].clone().mean_dim(1).mean_dim(2);
+    let Some(last) = seen.last() else { return Vec::new() };
+    let mean = last.clone().mean_dim(1).mean_dim(2);
     mean.into_data().try_to_vec().expect("features are f32")
-}
-
-fn anomaly_map(seen: Observation, rebuilt: Observation, height: usize, width: usize) -> Vec<f32> {
-    let sizes = seen.each_ref().map(Tensor::dims);
-    let values = |maps: Observation| {
-        maps.map(|map| map.into_data().try_to_vec::<f32>().expect("features are f32"))
-    };
-    let (seen, rebuilt) = (values(seen), values(rebuilt));
-    let levels: Vec<Level<'_>> = (0..3)
-        .map(|level| Level {
-            seen: &seen[level],
-            rebuilt: &rebuilt[level],
-            height: sizes[level][1],
-            width: sizes[level][2],
-        })
-        .collect();
-    let raw = raw_map(&levels, height, width);
-    let smooth = blur(raw, height, width, sigma_px(height, width));
-    smooth.into_iter().map(|value| value as f32).collect()
 }
 
 #[cfg(test)]

@@ -1,18 +1,23 @@
-//! The frozen encoder: stages 1 to 3 of a ResNet, under torchvision's and timm's names.
+//! The frozen encoder: stages 1 to 3 of a ResNet under torchvision's and timm's names, or an
+//! EfficientNet.
 //!
 //! Source: He et al. 2016, "Deep Residual Learning for Image Recognition"; the variants are
-//! torchvision's. Only what the maps need exists here: no stage 4, no classifier.
+//! torchvision's. Only what the maps need exists here: no stage 4 unless it is asked for, and no
+//! classifier.
+
+pub mod efficientnet;
 
 use burn::tensor::{Device, Tensor};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use self::efficientnet::EfficientNet;
 use crate::nn::{Activation, BasicBlock, Bottleneck, BottleneckConfig, ConvConfig, ConvNorm};
 use crate::ops;
 use crate::params::{Builder, InitRule, ParamSet, Scope};
 
-/// Which ResNet.
+/// Which network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Arch {
     /// One basic block per stage; the embedded encoder.
@@ -33,16 +38,20 @@ pub enum Arch {
     /// ResNet-50 with twice the inner width.
     #[serde(rename = "wide-resnet50-2")]
     WideResnet50x2,
+    /// EfficientNet-B4 with TensorFlow's padding; UniAD's encoder.
+    #[serde(rename = "tf-efficientnet-b4")]
+    EfficientnetB4,
 }
 
 /// Every encoder, with its name on the command line and in files.
-pub const ARCHS: [(&str, Arch); 6] = [
+pub const ARCHS: [(&str, Arch); 7] = [
     ("resnet10", Arch::Resnet10),
     ("resnet18", Arch::Resnet18),
     ("resnet34", Arch::Resnet34),
     ("resnet50", Arch::Resnet50),
     ("resnet50-v1", Arch::Resnet50V1),
     ("wide-resnet50-2", Arch::WideResnet50x2),
+    ("tf-efficientnet-b4", Arch::EfficientnetB4),
 ];
 
 impl Arch {
@@ -51,32 +60,121 @@ impl Arch {
         ARCHS.iter().find(|(_, arch)| *arch == self).map_or("resnet", |(name, _)| name)
     }
 
-    /// Channels of the three maps, finest first.
+    /// Channels of the maps at strides 4, 8 and 16.
     pub fn channels(self) -> [usize; 3] {
         match self {
+            Self::EfficientnetB4 => {
+                let [_, c4, c8, c16] = efficientnet::CHANNELS;
+                [c4, c8, c16]
+            }
             Self::Resnet10 | Self::Resnet18 | Self::Resnet34 => [64, 128, 256],
             Self::Resnet50 | Self::Resnet50V1 | Self::WideResnet50x2 => [256, 512, 1024],
         }
     }
 
-    fn depths(self) -> [usize; 3] {
+    /// Channels of all maps that its [`Backbone`] gives, finest first.
+    pub fn all_channels(self) -> Vec<usize> {
         match self {
-            Self::Resnet10 => [1, 1, 1],
-            Self::Resnet18 => [2, 2, 2],
-            _ => [3, 4, 6],
+            Self::EfficientnetB4 => efficientnet::CHANNELS.to_vec(),
+            _ => self.channels().to_vec(),
         }
+    }
+
+    /// Blocks of the four stages of a ResNet.
+    fn depths(self) -> [usize; 4] {
+        match self {
+            Self::Resnet10 => [1, 1, 1, 1],
+            Self::Resnet18 => [2, 2, 2, 2],
+            _ => [3, 4, 6, 3],
+        }
+    }
+
+    /// Values in stage 4 and the classifier of the published network of 1,000 classes, or for the
+    /// EfficientNet in the stages that are not built; some implementations hold them without need.
+    pub fn n_dead_values(self) -> usize {
+        let n_in = self.channels()[2];
+        let (n_out, n_classes) = (2 * n_in, 1000);
+        let depth = self.depths()[3];
+        let blocks: usize = match self {
+            Self::EfficientnetB4 => return efficientnet::n_dead_values(),
+            Self::Resnet10 | Self::Resnet18 | Self::Resnet34 => (0..depth)
+                .map(|block| if block == 0 { n_in } else { n_out })
+                .map(|n_in| 9 * n_out * (n_in + n_out) + 4 * n_out)
+                .sum(),
+            Self::Resnet50 | Self::Resnet50V1 | Self::WideResnet50x2 => {
+                let width = self.bottleneck_width(n_out);
+                (0..depth)
+                    .map(|block| if block == 0 { n_in } else { n_out })
+                    .map(|n_in| width * (n_in + 9 * width + n_out) + 4 * width + 2 * n_out)
+                    .sum()
+            }
+        };
+        blocks + n_in * n_out + 2 * n_out + (n_out + 1) * n_classes
+    }
+
+    fn bottleneck_width(self, n_out: usize) -> usize {
+        if self == Self::WideResnet50x2 { n_out / 2 } else { n_out / 4 }
     }
 }
 
 /// Pixels of the picture per pixel of each map, finest map first.
 pub const STRIDES: [usize; 3] = [4, 8, 16];
 
-/// Stem and stages 1 to 3 of a ResNet.
+/// The network of an [`Arch`].
 #[derive(Debug, Clone)]
-pub struct Resnet {
+pub enum Backbone {
+    /// Stages 1 to 3 of a ResNet.
+    Resnet(Box<Resnet<3>>),
+    /// Stages 1 to 5 of an EfficientNet; frozen only.
+    EfficientNet(Box<EfficientNet>),
+}
+
+impl Backbone {
+    /// Makes the network in `scope`.
+    pub fn new(scope: &Scope<'_>, arch: Arch) -> Self {
+        match arch {
+            Arch::EfficientnetB4 => Self::EfficientNet(Box::new(EfficientNet::new(scope))),
+            arch => Self::Resnet(Box::new(Resnet::new(scope, arch))),
+        }
+    }
+
+    /// The maps at strides 4, 8 and 16, scoring.
+    ///
+    /// # Shapes
+    ///
+    /// - `images`: `[b, h, w, 3]`, RGB normalised with the ImageNet mean and deviation
+    /// - output `i`: `[b, h / s, w / s, Arch::channels[i]]` with `s` of [`STRIDES`], rounded up
+    pub fn forward(&self, images: Tensor<4>) -> [Tensor<4>; 3] {
+        match self {
+            Self::Resnet(resnet) => resnet.forward(images, false),
+            Self::EfficientNet(network) => {
+                let [_, m4, m8, m16] = network.forward(images);
+                [m4, m8, m16]
+            }
+        }
+    }
+
+    /// All maps that the network gives, scoring.
+    ///
+    /// # Shapes
+    ///
+    /// - `images`: as of [`Backbone::forward`]
+    /// - output `i`: `[b, h / s, w / s, Arch::all_channels[i]]`, the last with `s` = 16, each
+    ///   before with half the stride
+    pub fn all_maps(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        match self {
+            Self::Resnet(resnet) => resnet.forward(images, false).into(),
+            Self::EfficientNet(network) => network.forward(images).into(),
+        }
+    }
+}
+
+/// Stem and the first `N` stages of a ResNet.
+#[derive(Debug, Clone)]
+pub struct Resnet<const N: usize> {
     arch: Arch,
     stem: ConvNorm,
-    stages: [Vec<Block>; 3],
+    stages: [Vec<Block>; N],
 }
 
 #[derive(Debug, Clone)]
@@ -85,11 +183,16 @@ enum Block {
     Bottleneck(Bottleneck),
 }
 
-impl Resnet {
+impl<const N: usize> Resnet<N> {
     /// Makes the network in `scope`.
+    ///
+    /// # Panics
+    ///
+    /// When `arch` is no ResNet.
     pub fn new(scope: &Scope<'_>, arch: Arch) -> Self {
         let stem = ConvConfig::new(3, 64, 7).stride(2).without_bias();
-        let channels = arch.channels();
+        assert!(arch != Arch::EfficientnetB4, "{} is no ResNet", arch.name());
+        let channels = resnet_channels(arch);
         let stage = |index: usize| {
             let scope = scope.sub(format_args!("layer{}", index + 1));
             let n_out = channels[index];
@@ -107,7 +210,7 @@ impl Resnet {
         Self {
             arch,
             stem: ConvNorm::new(scope, "conv1", "bn1", stem),
-            stages: [stage(0), stage(1), stage(2)],
+            stages: std::array::from_fn(stage),
         }
     }
 
@@ -116,13 +219,14 @@ impl Resnet {
         self.arch
     }
 
-    /// The three maps after the last ReLU of stages 1 to 3.
+    /// The maps after the last ReLU of every stage.
     ///
     /// # Shapes
     ///
     /// - `images`: `[b, h, w, 3]`, RGB normalised with the ImageNet mean and deviation
-    /// - output `i`: `[b, h / s, w / s, channels[i]]` with `s` of [`STRIDES`], sizes rounded up
-    pub fn forward(&self, images: Tensor<4>, is_training: bool) -> [Tensor<4>; 3] {
+    /// - output `i`: `[b, h / s, w / s, channels[i]]` with `s` of [`STRIDES`], then 32, sizes
+    ///   rounded up
+    pub fn forward(&self, images: Tensor<4>, is_training: bool) -> [Tensor<4>; N] {
         let x = self.stem.forward(images, is_training, Activation::Relu);
         let mut x = ops::max_pool(x);
         self.stages.each_ref().map(|blocks| {
@@ -135,6 +239,12 @@ impl Resnet {
     }
 }
 
+/// Channels of the four stages of a ResNet.
+pub fn resnet_channels(arch: Arch) -> [usize; 4] {
+    let [c1, c2, c3] = arch.channels();
+    [c1, c2, c3, 2 * c3]
+}
+
 fn block(scope: &Scope<'_>, arch: Arch, n_in: usize, n_out: usize, stride: usize) -> Block {
     let bottleneck = |width: usize| {
         let stride_in_first = arch == Arch::Resnet50V1;
@@ -145,15 +255,15 @@ fn block(scope: &Scope<'_>, arch: Arch, n_in: usize, n_out: usize, stride: usize
         Arch::Resnet10 | Arch::Resnet18 | Arch::Resnet34 => {
             Block::Basic(BasicBlock::new(scope, n_in, n_out, stride))
         }
-        Arch::Resnet50 | Arch::Resnet50V1 => bottleneck(n_out / 4),
-        Arch::WideResnet50x2 => bottleneck(n_out / 2),
+        _ => bottleneck(arch.bottleneck_width(n_out)),
     }
 }
 
-/// A ResNet whose weights never change, with its parameters.
+/// A network whose weights never change, with its parameters.
 #[derive(Debug, Clone)]
 pub struct Encoder {
-    resnet: Resnet,
+    backbone: Backbone,
+    arch: Arch,
     params: ParamSet,
 }
 
@@ -161,32 +271,27 @@ impl Encoder {
     /// A network with fresh weights drawn from `seed`; load weights before using it.
     pub fn new(arch: Arch, seed: u64, device: &Device) -> Self {
         let builder = Builder::new(device, ChaCha8Rng::seed_from_u64(seed));
-        let resnet = Resnet::new(&builder.root(InitRule::Fuser).frozen(), arch);
-        Self { resnet, params: builder.finish() }
+        let backbone = Backbone::new(&builder.root(InitRule::Fuser).frozen(), arch);
+        Self { backbone, arch, params: builder.finish() }
     }
 
-    /// The network itself.
-    pub fn resnet(&self) -> &Resnet {
-        &self.resnet
-    }
-
-    /// Which ResNet this is.
+    /// Which network this is.
     pub fn arch(&self) -> Arch {
-        self.resnet.arch()
+        self.arch
     }
 
-    /// Its parameters under torchvision's names.
+    /// Its parameters under the names of published files.
     pub fn params(&self) -> &ParamSet {
         &self.params
     }
 
-    /// The three feature maps; see [`Resnet::forward`].
+    /// The three feature maps; see [`Backbone::forward`].
     ///
     /// # Shapes
     ///
     /// - `images`: `[b, h, w, 3]`
     /// - output `i`: `[b, h / s, w / s, channels[i]]`
     pub fn features(&self, images: Tensor<4>) -> [Tensor<4>; 3] {
-        self.resnet.forward(images, false)
+        self.backbone.forward(images)
     }
 }

@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mmad_data::{DataError, Dataset, HoldOut, Loader, LoaderOptions, Preprocess, Sample, Split};
+use mmad_data::{
+    DataError, Dataset, HoldOut, Loader, LoaderOptions, Painter, Preprocess, Sample, Split,
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::calibrate::{Calibration, CalibrationError, ClassScores, Plan, Source};
 use crate::detector::{Detector, DetectorError, mean_features};
-use crate::method::Method;
+use crate::method::{BuildError, ENCODER_PREFIX, Method};
 use crate::methods;
-use crate::methods::mmad::model::{ConfigError, ENCODER_PREFIX};
 use crate::model_file::{FORMAT_VERSION, ModelCard, ModelFile, ModelFileError, TrainingRecord};
 use crate::run_file::{RunConfig, RunFileError};
 use crate::train::pictures::Pictures;
@@ -29,7 +30,7 @@ pub enum FitError {
     Config(#[from] RunFileError),
     /// The method's own values.
     #[error(transparent)]
-    Method(#[from] ConfigError),
+    Method(#[from] BuildError),
     /// A method that does not exist.
     #[error("there is no method `{0}`")]
     UnknownMethod(String),
@@ -170,17 +171,17 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
     let text = config.to_toml()?;
     let run_sha256 = digest(&[text.as_bytes(), data_sha256.as_bytes(), encoder_sha256.as_bytes()]);
     let run = Run { config, run_sha256: &run_sha256, folder: Some(fit.folder), resume: fit.resume };
-    let [w0, w1, w2] = config.mmad.widths;
-    let n_pixels = data.height_px * data.width_px;
-    let bytes = 2 * (n_pixels / 16 * w0 + n_pixels / 64 * w1 + n_pixels / 256 * w2);
     let mut pictures = Pictures::new(
         samples,
         preprocess,
         fit.loader.clone(),
         &fit.device,
-        bytes,
         data_cache_bytes(config),
     );
+    if method.wants_painted_defects() {
+        let painter = Painter::new(&config.paint, fit.loader.decode)?;
+        pictures = pictures.with_painter(painter, config.seed);
+    }
     let trained = train(method.as_ref(), &mut pictures, &run, watch)?;
     let mut unreadable: Vec<DataError> = pictures.take_unreadable();
     let path = fit.folder.join("model.mmad");
@@ -223,7 +224,7 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
         false => Some(Calibration::new(held_out.scores, Plan::default(), Source::HeldOut)?),
     };
     let pictures = match held_out.some_rgb.is_empty() {
-        true => vec![vec![128; 3 * n_pixels]],
+        true => vec![vec![128; 3 * data.height_px * data.width_px]],
         false => held_out.some_rgb,
     };
     let self_test_scores: Vec<f32> =

@@ -14,7 +14,6 @@ use crate::calibrate::{Calibration, Plan, Source};
 use crate::detector::Detector;
 use crate::fit::{FitError, class_features, part, score_good};
 use crate::methods;
-use crate::methods::mmad::model::MmadConfig;
 use crate::model_file::{FORMAT_VERSION, ModelCard, ModelFile, TrainingRecord};
 use crate::run_file::RunConfig;
 use crate::weights;
@@ -77,7 +76,7 @@ pub fn import_checkpoint(
 ) -> Result<Imported, ImportError> {
     let read = mmad_weights::read(checkpoint).map_err(weights::WeightsError::from);
     let mut state = read.map_err(FitError::from)?;
-    let n_tables = take_tables(&mut state, checkpoint, &config.mmad)?;
+    let n_tables = take_tables(&mut state, checkpoint, config)?;
     let unknown = || FitError::UnknownMethod(config.method.clone());
     let entry = methods::find(&config.method).ok_or_else(unknown)?;
     let method = (entry.build)(config, device).map_err(FitError::from)?;
@@ -149,7 +148,7 @@ fn pattern(index: usize) -> u8 {
 fn take_tables(
     tensors: &mut StateDict,
     path: &Path,
-    config: &MmadConfig,
+    config: &RunConfig,
 ) -> Result<usize, ImportError> {
     let names: Vec<String> =
         tensors.names().filter(|name| name.contains(".scans.index_flat")).map(Into::into).collect();
@@ -166,8 +165,7 @@ fn take_tables(
     Ok(names.len())
 }
 
-fn is_our_table(name: &str, table: &[i64], config: &MmadConfig) -> bool {
-    let side = table.len().isqrt();
+fn is_our_table(name: &str, table: &[i64], config: &RunConfig) -> bool {
     // The fuser scans along the Hilbert curve; block `i` of a group along the `i`-th of the scans.
     let order = match name.split_once(".ssm_blocks_") {
         None => Some(ScanOrder::Hilbert),
@@ -175,14 +173,27 @@ fn is_our_table(name: &str, table: &[i64], config: &MmadConfig) -> bool {
             .split('.')
             .nth(1)
             .and_then(|index| index.parse::<usize>().ok())
-            .and_then(|index| config.scans.get(index))
+            .and_then(|index| config.mmad.scans.get(index))
             .map(|&scan| scan.into()),
     };
-    let ours = order.and_then(|order| order.base_order(side, side).ok());
+    let ours = order.zip(map_size(name, config));
+    let ours = ours.and_then(|(order, (height, width))| order.base_order(height, width).ok());
     let Some(ours) = ours.filter(|ours| ours.len() == table.len()) else { return false };
     if name.ends_with("index_flat_inv") {
         ours.iter().enumerate().all(|(step, &pixel)| table[pixel as usize] == step as i64)
     } else {
         ours.iter().zip(table).all(|(&ours, &theirs)| i64::from(ours) == theirs)
     }
+}
+
+/// Height and width of the map that a table scans: a sixteenth of the picture in the fuser, and
+/// from a thirty-second on, doubled from stage to stage, in the decoder.
+fn map_size(name: &str, config: &RunConfig) -> Option<(usize, usize)> {
+    let (height, width) = (config.data.height_px, config.data.width_px);
+    let Some((_, rest)) = name.split_once(".layers_up.") else {
+        return Some((height / 16, width / 16));
+    };
+    let stage: u32 = rest.split('.').next()?.parse().ok()?;
+    let scale = 1_usize.checked_shl(stage)?;
+    Some((height / 32 * scale, width / 32 * scale))
 }

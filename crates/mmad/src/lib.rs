@@ -11,6 +11,7 @@ pub mod encoder;
 pub mod evaluate;
 pub mod fit;
 pub mod import;
+pub mod latency;
 pub mod method;
 pub mod methods;
 pub mod mode;

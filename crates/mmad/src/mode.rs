@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution as _, StandardNormal};
 
 /// What a forward pass is for.
 #[derive(Debug)]
@@ -29,25 +30,46 @@ pub enum KeepShare {
 #[derive(Debug)]
 pub struct TrainStep {
     noise: RefCell<Noise>,
+    phase: usize,
 }
 
 #[derive(Debug)]
 enum Noise {
     Drawn(Box<ChaCha8Rng>),
-    /// Gumbel noise in the order of use, and neither dropout nor drop-path.
+    /// Noise in the order of use, and neither dropout nor drop-path.
     Replayed(VecDeque<Vec<f32>>),
 }
 
 impl TrainStep {
     /// Draws from `rng`.
     pub fn new(rng: ChaCha8Rng) -> Self {
-        Self { noise: RefCell::new(Noise::Drawn(Box::new(rng))) }
+        Self { noise: RefCell::new(Noise::Drawn(Box::new(rng))), phase: 0 }
     }
 
-    /// Uses recorded Gumbel noise, one entry per router call in order, and switches dropout and
-    /// drop-path off. For comparing with recorded runs.
-    pub fn replay(gumbel: impl IntoIterator<Item = Vec<f32>>) -> Self {
-        Self { noise: RefCell::new(Noise::Replayed(gumbel.into_iter().collect())) }
+    /// Uses recorded noise, one entry per use in order (Gumbel noise per call of a router, normal
+    /// noise per call of [`TrainStep::normal`]), and switches dropout and drop-path off. For
+    /// comparing with recorded runs.
+    pub fn replay(noise: impl IntoIterator<Item = Vec<f32>>) -> Self {
+        Self { noise: RefCell::new(Noise::Replayed(noise.into_iter().collect())), phase: 0 }
+    }
+
+    /// The same step in another phase of the training.
+    #[must_use]
+    pub fn in_phase(self, phase: usize) -> Self {
+        Self { phase, ..self }
+    }
+
+    /// Phase of the training, from 0; see [`crate::method::Method::phase_shares`].
+    pub fn phase(&self) -> usize {
+        self.phase
+    }
+
+    /// `n_values` normal numbers with mean 0 and deviation 1.
+    pub fn normal(&self, n_values: usize) -> Vec<f32> {
+        match &mut *self.noise.borrow_mut() {
+            Noise::Drawn(rng) => (0..n_values).map(|_| StandardNormal.sample(rng)).collect(),
+            Noise::Replayed(recorded) => recorded.pop_front().expect("one recorded noise per use"),
+        }
     }
 
     /// Gumbel noise, `-ln(-ln(u))`, for `[b, n_tokens, 2]` scores.
@@ -60,6 +82,16 @@ impl TrainStep {
             }
         };
         Tensor::from_data(TensorData::new(values, [batch, n_tokens, 2]), device)
+    }
+
+    /// 1 for about the share `probability` of `n_values`, else 0; all 1 where noise is recorded.
+    pub fn chosen(&self, n_values: usize, probability: f64) -> Vec<f32> {
+        match &mut *self.noise.borrow_mut() {
+            Noise::Drawn(rng) => (0..n_values)
+                .map(|_| if rng.random_bool(probability) { 1.0 } else { 0.0 })
+                .collect(),
+            Noise::Replayed(_) => vec![1.0; n_values],
+        }
     }
 
     /// 0 or `1 / keep` for each value, kept with probability `1 - rate`; `None` when off.
@@ -94,18 +126,18 @@ impl Mode<'_> {
     }
 
     /// Sets single values to zero with probability `rate` in training.
-    pub(crate) fn dropout(&self, x: Tensor<4>, rate: f64) -> Tensor<4> {
+    pub(crate) fn dropout<const D: usize>(&self, x: Tensor<D>, rate: f64) -> Tensor<D> {
         let shape = x.dims();
         self.scaled(x, shape, rate)
     }
 
-    fn scaled(&self, x: Tensor<4>, mask_shape: [usize; 4], rate: f64) -> Tensor<4> {
+    fn scaled<const D: usize>(&self, x: Tensor<D>, mask_shape: [usize; D], rate: f64) -> Tensor<D> {
         let Self::Train(step) = self else { return x };
         match step.keep_scales(mask_shape.iter().product(), rate) {
             None => x,
             Some(scales) => {
                 let device = x.device();
-                x * Tensor::<4>::from_data(TensorData::new(scales, mask_shape), &device)
+                x * Tensor::<D>::from_data(TensorData::new(scales, mask_shape), &device)
             }
         }
     }

@@ -191,11 +191,11 @@ impl Param {
         for_any_rank!(&self.weight, weight => weight.get().grad(gradients).map(to_values))
     }
 
-    fn track(&self, tracked: bool) {
+    fn track(&self, tracked: bool, moves: bool) {
         if self.role == Role::Frozen {
             return;
         }
-        let tracked_here = tracked && self.role == Role::Trained;
+        let tracked_here = tracked && moves && self.role == Role::Trained;
         for_any_rank!(&self.weight, weight => {
             let value = weight.get();
             let plain =
@@ -261,7 +261,12 @@ impl ParamSet {
 
     /// Switches gradient tracking of the trained parameters on or off.
     pub fn track(&self, tracked: bool) {
-        self.iter().for_each(|param| param.track(tracked));
+        self.iter().for_each(|param| param.track(tracked, true));
+    }
+
+    /// Records gradients of those trained parameters that `moves` picks, and of no other.
+    pub fn track_only(&self, moves: impl Fn(&Param) -> bool) {
+        self.iter().for_each(|param| param.track(true, moves(param)));
     }
 
     /// Both sets, this one first.
@@ -284,6 +289,8 @@ pub enum Init {
         /// Largest absolute value.
         bound: f64,
     },
+    /// Uniform in `0..1`.
+    Unit,
     /// Normal with mean 0.
     Normal {
         /// Standard deviation.
@@ -304,6 +311,9 @@ pub enum InitRule {
     /// Linear: uniform `±1 / sqrt(fan_in)`. Convolution: normal, deviation `sqrt(2 / (k · k · out))`,
     /// biases uniform `±1 / sqrt(fan_in)`.
     Fuser,
+    /// Linear: uniform `±sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010). Convolution as
+    /// under `Decoder`. Biases zero.
+    Xavier,
 }
 
 /// Collects the parameters of a model while it is built.
@@ -419,6 +429,7 @@ fn draw(init: Init, shape: &[usize], rng: &mut ChaCha8Rng) -> Vec<f32> {
         Init::Zeros => each(&mut |_| 0.0),
         Init::Ones => each(&mut |_| 1.0),
         Init::Uniform { bound } => each(&mut |_| rng.random_range(-1.0..1.0) * bound),
+        Init::Unit => each(&mut |_| rng.random()),
         Init::Normal { std } => each(&mut |_| {
             let normal: f64 = StandardNormal.sample(rng);
             normal * std

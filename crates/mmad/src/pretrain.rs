@@ -16,7 +16,8 @@ use crate::nn::Linear;
 use crate::params::{Builder, InitRule, ParamSet};
 use crate::random;
 use crate::run_file::{Schedule, TrainConfig};
-use crate::train::adamw::{AdamW, AdamWConfig};
+use crate::train::adamw::AdamWConfig;
+use crate::train::optimiser::Optimiser;
 use crate::train::plan::Plan;
 use crate::weights::{self, WeightsError};
 
@@ -98,7 +99,7 @@ pub fn pretrain(
     let preprocess = Preprocess::imagenet(side, side)?;
     let builder = Builder::new(device, random::stream(config.seed, "encoder weights", 0));
     let root = builder.root(InitRule::Fuser);
-    let encoder = Resnet::new(&root.sub("encoder"), Arch::Resnet10);
+    let encoder = Resnet::<3>::new(&root.sub("encoder"), Arch::Resnet10);
     let n_answers = HEADS.iter().map(|head| head.n_classes).sum();
     let n_features = 64 + 128 + 256 * (side / 16) * (side / 16);
     let heads = Linear::new(&root.sub("heads"), n_features, n_answers, true);
@@ -112,7 +113,7 @@ pub fn pretrain(
     };
     let plan = Plan { n_pictures: usize::MAX, batch: config.batch, n_steps: config.steps };
     let adamw = AdamWConfig { weight_decay: 0.05, ..AdamWConfig::default() };
-    let mut optimiser = AdamW::new(adamw, &params);
+    let mut optimiser = Optimiser::adamw(adamw, &params);
     params.track(true);
     let autodiff = device.clone().autodiff();
     for step in 0..config.steps {
@@ -123,12 +124,14 @@ pub fn pretrain(
         let answers = heads.forward(features(&encoder, images));
         let (loss, accuracy) = judge(answers, &samples);
         let value = f64::from(loss.clone().detach().into_scalar::<f32>());
-        let gradients = loss.backward();
-        let grad_norm = params.grad_norm(&gradients);
-        if !(value.is_finite() && grad_norm.is_finite()) {
+        if !value.is_finite() {
             return Err(PretrainError::Diverged(step + 1));
         }
-        optimiser.step(&params, &gradients, grad_norm, plan.learning_rate(&schedule, step));
+        let gradients = loss.backward();
+        let rate = plan.learning_rate(&schedule, step);
+        if !optimiser.step(&params, &gradients, 0, rate).total.is_finite() {
+            return Err(PretrainError::Diverged(step + 1));
+        }
         watch(PretrainStep { step: step + 1, loss: value, accuracy });
     }
     params.track(false);
@@ -148,7 +151,7 @@ fn samples(config: &PretrainConfig, step: u64) -> Vec<PretrainingSample> {
 }
 
 /// What the answers are read off: `[b, 64 + 128 + 256 · (side / 16)²]`.
-fn features(encoder: &Resnet, images: Tensor<4>) -> Tensor<2> {
+fn features(encoder: &Resnet<3>, images: Tensor<4>) -> Tensor<2> {
     let [fine, middle, coarse] = encoder.forward(images, true);
     let mean = |map: Tensor<4>| map.mean_dim(1).mean_dim(2).flatten::<2>(1, 3);
     Tensor::cat(vec![mean(fine), mean(middle), coarse.flatten(1, 3)], 1)

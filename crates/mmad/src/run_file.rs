@@ -3,10 +3,19 @@
 //! [`RunConfig`] has every value; a TOML file may give any of them, the rest are the preset's.
 //! Unknown keys are errors.
 
+mod error;
+
+use mmad_data::PaintConfig;
 use serde::{Deserialize, Serialize};
 
+pub use self::error::RunFileError;
 use crate::encoder::Arch;
+use crate::methods::destseg::DestsegConfig;
 use crate::methods::mmad::model::{MmadConfig, ScanName};
+use crate::methods::rd4ad::Rd4adConfig;
+use crate::methods::simplenet::SimplenetConfig;
+use crate::methods::uniad::UniadConfig;
+use crate::methods::{self, METHODS};
 use crate::train::adamw::AdamWConfig;
 
 /// Everything that decides a training run.
@@ -25,6 +34,62 @@ pub struct RunConfig {
     pub train: TrainConfig,
     /// MMAD's own values.
     pub mmad: MmadConfig,
+    /// RD4AD's own values.
+    pub rd4ad: Rd4adConfig,
+    /// SimpleNet's own values.
+    pub simplenet: SimplenetConfig,
+    /// DeSTSeg's own values.
+    pub destseg: DestsegConfig,
+    /// How defects are painted, for methods that train on painted defects.
+    pub paint: PaintConfig,
+    /// UniAD's own values.
+    pub uniad: UniadConfig,
+}
+
+/// What a run file prints: the tables of other methods only where somebody changed them.
+#[derive(Serialize)]
+struct Printed<'a> {
+    method: &'a str,
+    seed: u64,
+    encoder: &'a EncoderConfig,
+    data: &'a DataConfig,
+    train: &'a TrainConfig,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mmad: Option<&'a MmadConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rd4ad: Option<&'a Rd4adConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    simplenet: Option<&'a SimplenetConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destseg: Option<&'a DestsegConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paint: Option<&'a PaintConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uniad: Option<&'a UniadConfig>,
+}
+
+impl<'a> Printed<'a> {
+    fn new(config: &'a RunConfig) -> Self {
+        let method = config.method.as_str();
+        Self {
+            method,
+            seed: config.seed,
+            encoder: &config.encoder,
+            data: &config.data,
+            train: &config.train,
+            mmad: table(method == "mmad", &config.mmad),
+            rd4ad: table(method == "rd4ad", &config.rd4ad),
+            simplenet: table(method == "simplenet", &config.simplenet),
+            destseg: table(method == "destseg", &config.destseg),
+            paint: table(method == "destseg", &config.paint),
+            uniad: table(method == "uniad", &config.uniad),
+        }
+    }
+}
+
+/// A method's table, where it is the method's own or not the default.
+fn table<T: Default + PartialEq>(is_own: bool, table: &T) -> Option<&T> {
+    (is_own || *table != T::default()).then_some(table)
 }
 
 /// The frozen encoder.
@@ -83,15 +148,39 @@ pub enum Schedule {
     Step,
     /// A half cosine down to a hundredth.
     Cosine,
+    /// It does not fall.
+    Constant,
 }
 
 /// Named starting points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
-    /// The paper's recipe.
+    /// The recipe behind the published numbers, one model for all classes.
     Paper,
-    /// A smaller model and a time budget, for a CPU.
+    /// ADer's benchmark recipe with 100 epochs.
+    Ader100,
+    /// ADer's benchmark recipe with 300 epochs.
+    Ader300,
+    /// The recipe of the method's own paper, which trains one model per class.
+    Original,
+    /// A time budget, for a CPU, with the embedded encoder.
     Quick,
+}
+
+impl Preset {
+    /// Every preset with its name; no method has all.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("quick", Self::Quick),
+        ("paper", Self::Paper),
+        ("ader-100", Self::Ader100),
+        ("ader-300", Self::Ader300),
+        ("original", Self::Original),
+    ];
+
+    /// Its name in [`Preset::ALL`].
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, preset)| *preset == self).map_or("", |(name, _)| name)
+    }
 }
 
 impl Default for RunConfig {
@@ -129,7 +218,30 @@ impl Default for TrainConfig {
 }
 
 impl RunConfig {
-    /// The values of a preset.
+    /// The values of a preset of a method.
+    ///
+    /// # Errors
+    ///
+    /// [`RunFileError`] where there is no such method, or it has no such preset.
+    pub fn of(method: &str, preset: Preset) -> Result<Self, RunFileError> {
+        let unknown = || RunFileError::UnknownMethod {
+            method: method.to_owned(),
+            known: METHODS.iter().map(|entry| entry.id).collect(),
+        };
+        let entry = methods::find(method).ok_or_else(unknown)?;
+        (entry.recipe)(preset).ok_or_else(|| RunFileError::NoPreset {
+            method: entry.id,
+            preset: preset.name(),
+            known: Preset::ALL
+                .iter()
+                .filter(|(_, preset)| (entry.recipe)(*preset).is_some())
+                .map(|(name, _)| *name)
+                .collect(),
+        })
+    }
+
+    /// MMAD's values of a preset, which are the starting point of the other methods' too; those of
+    /// [`Preset::Paper`] for a preset that MMAD has not.
     pub fn preset(preset: Preset) -> Self {
         let paper = Self {
             method: "mmad".to_owned(),
@@ -138,9 +250,14 @@ impl RunConfig {
             data: DataConfig::default(),
             train: TrainConfig::default(),
             mmad: MmadConfig::default(),
+            rd4ad: Rd4adConfig::default(),
+            simplenet: SimplenetConfig::default(),
+            destseg: DestsegConfig::default(),
+            paint: PaintConfig::default(),
+            uniad: UniadConfig::default(),
         };
         match preset {
-            Preset::Paper => paper,
+            Preset::Paper | Preset::Ader100 | Preset::Ader300 | Preset::Original => paper,
             Preset::Quick => Self {
                 encoder: EncoderConfig { arch: Arch::Resnet10, weights: "embedded".to_owned() },
                 train: TrainConfig {
@@ -148,13 +265,16 @@ impl RunConfig {
                     batch: 4,
                     schedule: Schedule::Cosine,
                     warmup_share: 0.05,
+                    // A run of a few thousand steps is over before a longer memory pays.
+                    adamw: AdamWConfig { beta2: 0.99, ..AdamWConfig::default() },
                     ..paper.train
                 },
                 mmad: MmadConfig {
                     widths: [32, 64, 128],
                     depths: [3, 3, 3, 3],
                     scans: vec![ScanName::Hilbert],
-                    directions: 4,
+                    directions: 2,
+                    states: 8,
                     drop_path: 0.0,
                     standardise: true,
                     ..paper.mmad
@@ -164,14 +284,32 @@ impl RunConfig {
         }
     }
 
-    /// Reads a run file over the values of a preset.
+    /// Reads a run file over the values of a preset of the method that it names; MMAD where it
+    /// names none.
     ///
     /// # Errors
     ///
     /// [`RunFileError`] with the place and, for a misspelt key, what was probably meant.
     pub fn parse(text: &str, preset: Preset) -> Result<Self, RunFileError> {
-        let typed: toml::Table = toml::from_str(text).map_err(RunFileError::from_toml)?;
-        let mut all = Self::preset(preset).to_table()?;
+        Self::parse_for(None, text, preset)
+    }
+
+    /// The same for a method that was asked for, whatever the file names.
+    ///
+    /// # Errors
+    ///
+    /// As of [`RunConfig::parse`].
+    pub fn parse_for(
+        method: Option<&str>,
+        text: &str,
+        preset: Preset,
+    ) -> Result<Self, RunFileError> {
+        let mut typed: toml::Table = toml::from_str(text).map_err(RunFileError::from_toml)?;
+        if let Some(method) = method {
+            typed.insert("method".to_owned(), method.into());
+        }
+        let method = typed.get("method").and_then(toml::Value::as_str).unwrap_or("mmad");
+        let mut all = Self::of(method, preset)?.to_table()?;
         merge(&mut all, typed);
         Self::from_table(all)
     }
@@ -209,7 +347,8 @@ impl RunConfig {
     ///
     /// [`RunFileError::Invalid`] where a value has no TOML form (a seed beyond `i64`).
     pub fn to_toml(&self) -> Result<String, RunFileError> {
-        toml::to_string(self).map_err(|error| RunFileError::Invalid { why: error.to_string() })
+        toml::to_string(&Printed::new(self))
+            .map_err(|error| RunFileError::Invalid { why: error.to_string() })
     }
 
     /// Checks values that no single type can.
@@ -255,77 +394,12 @@ impl RunConfig {
     }
 
     fn to_table(&self) -> Result<toml::Table, RunFileError> {
-        toml::Table::try_from(self)
+        toml::Table::try_from(Printed::new(self))
             .map_err(|error| RunFileError::Invalid { why: error.to_string() })
     }
 
     fn from_table(table: toml::Table) -> Result<Self, RunFileError> {
         table.try_into().map_err(RunFileError::from_toml)
-    }
-}
-
-/// What is wrong with a run file or a `--set`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RunFileError {
-    /// Not TOML, or a value of the wrong kind.
-    #[error("{why}")]
-    Invalid {
-        /// Place and reason.
-        why: String,
-    },
-    /// A key that does not exist.
-    #[error("unknown key `{key}`")]
-    UnknownKey {
-        /// The key as typed.
-        key: String,
-        /// The keys that exist there.
-        known: Vec<String>,
-    },
-    /// Not of the form `key=value`.
-    #[error("`{0}` is not of the form `key=value`")]
-    NotAnAssignment(String),
-    /// A value that makes no sense.
-    #[error("`{key}` is {value}")]
-    Value {
-        /// The key.
-        key: &'static str,
-        /// The value.
-        value: String,
-        /// What would do.
-        want: &'static str,
-    },
-}
-
-impl RunFileError {
-    /// How to mend it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Invalid { .. } => Some("`mmad config` shows every key with its default".into()),
-            Self::NotAnAssignment(_) => Some("write for example `--set train.batch=4`".into()),
-            Self::Value { want, .. } => Some(format!("give {want}")),
-            Self::UnknownKey { key, known } => {
-                let near = known.iter().min_by_key(|name| strsim::levenshtein(name, key))?;
-                let is_near = strsim::levenshtein(near, key) <= 1 + key.len() / 3;
-                Some(match is_near {
-                    true => format!("did you mean `{near}`?"),
-                    false => format!("the keys there are: {}", known.join(", ")),
-                })
-            }
-        }
-    }
-
-    fn from_toml(error: toml::de::Error) -> Self {
-        let message = error.message();
-        let quoted = |text: &str| -> Vec<String> {
-            text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
-        };
-        if let Some((key, known)) =
-            message.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", expected"))
-        {
-            let key = quoted(key).into_iter().next().unwrap_or_default();
-            return Self::UnknownKey { key, known: quoted(known) };
-        }
-        Self::Invalid { why: error.to_string().trim_end().to_owned() }
     }
 }
 

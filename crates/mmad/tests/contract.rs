@@ -3,20 +3,22 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mmad::encoder::Arch;
-use mmad::method::{Method, MethodEntry};
+use mmad::method::{Method, MethodEntry, Observation, Painted, ScoredMap};
 use mmad::methods::METHODS;
 use mmad::mode::TrainStep;
+use mmad::params::{Param, Role};
 use mmad::random;
 use mmad::run_file::{Preset, RunConfig};
-use mmad::train::adamw::{AdamW, AdamWConfig};
+use mmad::train::optimiser::Optimiser;
 use rand::Rng as _;
+
+/// Pixels of the pictures here: not square on purpose.
+const SIZE: [usize; 2] = [64, 96];
 
 /// A configuration that builds in a moment.
 fn small(entry: &MethodEntry) -> RunConfig {
-    let mut config = RunConfig::preset(Preset::Quick);
-    entry.id.clone_into(&mut config.method);
-    config.encoder.arch = Arch::Resnet10;
+    let mut config = RunConfig::of(entry.id, Preset::Quick).unwrap();
+    [config.data.height_px, config.data.width_px] = SIZE;
     config.mmad.widths = [16, 32, 64];
     config.mmad.directions = 2;
     config.mmad.states = 4;
@@ -28,24 +30,44 @@ fn build(entry: &MethodEntry, seed: u64) -> Box<dyn Method> {
     (entry.build)(&config, &Device::flex()).unwrap()
 }
 
-/// Pictures that differ from one another, `[n, 64, 96, 3]`: not square on purpose.
+/// Pictures that differ from one another, `[n, height, width, 3]`.
 fn images(n: usize) -> Tensor<4> {
+    let [height, width] = SIZE;
     let mut rng = random::stream(1, "contract", 0);
     let tints: Vec<[f32; 3]> = (0..n).map(|_| rng.random()).collect();
     let values: Vec<f32> = tints
         .iter()
-        .flat_map(|tint| (0..64 * 96).map(move |i| (tint, i)))
+        .flat_map(|tint| (0..height * width).map(move |i| (tint, i)))
         .flat_map(|(tint, i)| tint.map(|tint| tint + ((i % 7) as f32 - 3.0) / 3.0))
         .collect();
-    Tensor::from_data(TensorData::new(values, [n, 64, 96, 3]), &Device::flex())
+    Tensor::from_data(TensorData::new(values, [n, height, width, 3]), &Device::flex())
 }
 
-fn values(tensor: Tensor<4>) -> Vec<f32> {
-    tensor.into_data().try_to_vec().unwrap()
+/// The same with a dark square in the middle.
+fn painted(n: usize) -> Painted {
+    let [height, width] = SIZE;
+    let in_square = |i: usize| (16..40).contains(&(i / width)) && (30..60).contains(&(i % width));
+    let mask = |i: usize| if in_square(i % (height * width)) { 1.0 } else { 0.0 };
+    let values: Vec<f32> = (0..n * height * width).map(mask).collect();
+    let masks =
+        Tensor::<4>::from_data(TensorData::new(values, [n, height, width, 1]), &Device::flex());
+    Painted { images: images(n) - masks.clone() * 2.0, masks }
+}
+
+/// What training sees in a phase.
+fn seen_in(method: &dyn Method, n: usize, phase: usize) -> Observation {
+    match method.wants_painted_defects() {
+        true => method.observe_painted(images(n), painted(n), phase),
+        false => method.observe(images(n)),
+    }
+}
+
+fn score(method: &dyn Method, images: Tensor<4>) -> Vec<ScoredMap> {
+    method.score(&method.observe(images), SIZE[0], SIZE[1])
 }
 
 fn weights(method: &dyn Method) -> Vec<Vec<f32>> {
-    method.params().iter().map(mmad::params::Param::values).collect()
+    method.params().iter().map(Param::values).collect()
 }
 
 #[test]
@@ -58,32 +80,28 @@ fn the_same_seed_gives_the_same_weights() {
 }
 
 #[test]
-fn rebuilt_maps_have_the_shapes_of_the_seen_ones() {
+fn maps_have_the_size_of_the_picture_and_numbers_in_them() {
     for entry in METHODS {
-        let method = build(entry, 1);
-        let seen = method.observe(images(2));
-        let rebuilt = method.rebuild(&seen);
-        for (level, stride) in [4, 8, 16].into_iter().enumerate() {
-            let [batch, height, width, _] = seen[level].dims();
-            assert_eq!([batch, height, width], [2, 64 / stride, 96 / stride], "{}", entry.id);
-            assert_eq!(seen[level].dims(), rebuilt[level].dims(), "{}", entry.id);
+        let scored = score(build(entry, 1).as_ref(), images(2));
+        assert_eq!(scored.len(), 2, "{}", entry.id);
+        for ScoredMap { map, score } in scored {
+            assert_eq!(map.len(), SIZE[0] * SIZE[1], "{}", entry.id);
+            assert!(map.iter().all(|value| value.is_finite()) && score.is_finite(), "{}", entry.id);
         }
     }
 }
 
 /// Tolerance 1e-4 of the largest value: another batch size may sum in another order.
 #[test]
-fn a_picture_is_rebuilt_alike_alone_and_in_company() {
+fn a_picture_scores_alike_alone_and_in_company() {
     for entry in METHODS {
         let method = build(entry, 1);
-        let together = method.rebuild(&method.observe(images(3)));
-        let alone = method.rebuild(&method.observe(images(3).narrow(0, 1, 1)));
-        for (together, alone) in together.into_iter().zip(alone) {
-            let (together, alone) = (values(together.narrow(0, 1, 1)), values(alone));
-            let largest = alone.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
-            let apart = together.iter().zip(&alone).map(|(a, b)| (a - b).abs());
-            assert!(apart.fold(0.0, f32::max) <= 1e-4 * largest, "{}", entry.id);
-        }
+        let together = score(method.as_ref(), images(3)).swap_remove(1);
+        let alone = score(method.as_ref(), images(3).narrow(0, 1, 1)).remove(0);
+        let largest = alone.map.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
+        let apart = together.map.iter().zip(&alone.map).map(|(a, b)| (a - b).abs());
+        assert!(apart.fold(0.0, f32::max) <= 1e-4 * largest, "{}", entry.id);
+        assert!((together.score - alone.score).abs() <= 1e-4 * largest, "{}", entry.id);
     }
 }
 
@@ -91,37 +109,47 @@ fn a_picture_is_rebuilt_alike_alone_and_in_company() {
 fn scoring_twice_gives_the_same_bits() {
     for entry in METHODS {
         let method = build(entry, 1);
-        let once = method.rebuild(&method.observe(images(1))).map(values);
-        assert_eq!(once, method.rebuild(&method.observe(images(1))).map(values), "{}", entry.id);
+        let once = score(method.as_ref(), images(1));
+        assert_eq!(once, score(method.as_ref(), images(1)), "{}", entry.id);
     }
 }
 
+/// In every phase the loss falls, what the phase does not move stays, and so does the encoder.
 #[test]
 fn the_loss_falls_on_one_batch_and_frozen_weights_stay() {
     for entry in METHODS {
+        let config = small(entry);
         let method = build(entry, 1);
         let some: Vec<Tensor<4>> = (0..4).map(|i| images(4).narrow(0, i, 1)).collect();
         method.prepare(&some);
-        let frozen = |method: &dyn Method| -> Vec<Vec<f32>> {
-            let frozen = method.params().iter().filter(|p| p.role() == mmad::params::Role::Frozen);
-            frozen.map(mmad::params::Param::values).collect()
-        };
-        let before = frozen(method.as_ref());
-        assert!(!before.is_empty(), "{}", entry.id);
-        method.params().track(true);
-        let mut optimiser = AdamW::new(AdamWConfig::default(), method.params());
-        let mut losses = Vec::new();
-        for step in 0..12 {
-            let seen = method.observe(images(4)).map(Tensor::from_inner);
-            let noise = TrainStep::new(random::stream(1, "step", step));
-            let loss = method.loss(&seen, &noise);
-            losses.push(loss.clone().detach().into_scalar::<f32>());
-            let gradients = loss.backward();
-            let norm = method.params().grad_norm(&gradients);
-            optimiser.step(method.params(), &gradients, norm, 2e-3);
+        let mut optimiser = Optimiser::new(method.groups(&config.train), method.params());
+        let shares = method.phase_shares();
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{}", entry.id);
+        for phase in 0..shares.len() {
+            let stays = |param: &&Param| match param.role() {
+                Role::Frozen => true,
+                Role::Trained => !optimiser.moves(param, phase),
+                Role::Measured => false,
+            };
+            let still: Vec<Param> = method.params().iter().filter(stays).cloned().collect();
+            let before: Vec<Vec<f32>> = still.iter().map(Param::values).collect();
+            assert!(!before.is_empty(), "{}", entry.id);
+            method.params().track_only(|param| optimiser.moves(param, phase));
+            let mut losses = Vec::new();
+            for step in 0..12 {
+                let seen = seen_in(method.as_ref(), 4, phase);
+                let seen: Observation = seen.into_iter().map(Tensor::from_inner).collect();
+                let noise = TrainStep::new(random::stream(1, "step", step)).in_phase(phase);
+                let loss = method.loss(&seen, &noise);
+                losses.push(loss.clone().detach().into_scalar::<f32>());
+                let rate = config.train.learning_rate;
+                optimiser.step(method.params(), &loss.backward(), phase, rate);
+            }
+            assert!(losses[11] < 0.8 * losses[0], "{} {phase}: {losses:?}", entry.id);
+            let after: Vec<Vec<f32>> = still.iter().map(Param::values).collect();
+            assert_eq!(before, after, "{} {phase}", entry.id);
         }
-        assert!(losses[11] < 0.8 * losses[0], "{}: {losses:?}", entry.id);
-        assert_eq!(before, frozen(method.as_ref()), "{}", entry.id);
+        method.params().track(false);
     }
 }
 
@@ -131,6 +159,26 @@ fn every_method_is_described() {
     for entry in METHODS {
         assert!(readme.contains(entry.id), "README does not name {}", entry.id);
         assert!(!entry.about.is_empty() && !entry.source.is_empty(), "{}", entry.id);
+        assert!(!entry.needs.is_empty(), "{}", entry.id);
+    }
+}
+
+#[test]
+fn every_recipe_builds_and_survives_a_round_trip() {
+    for entry in METHODS {
+        for preset in [Preset::Paper, Preset::Quick] {
+            assert!((entry.recipe)(preset).is_some(), "{} {}", entry.id, preset.name());
+        }
+        for (name, preset) in Preset::ALL {
+            let Some(config) = (entry.recipe)(preset) else { continue };
+            assert_eq!(config.method, entry.id, "{name}");
+            config.validate().unwrap();
+            let text = config.to_toml().unwrap();
+            // The file names every key, so the preset underneath must not matter.
+            for under in [Preset::Paper, Preset::Quick] {
+                assert_eq!(RunConfig::parse(&text, under).unwrap(), config, "{} {name}", entry.id);
+            }
+        }
         let text = small(entry).to_toml().unwrap();
         assert_eq!(RunConfig::parse(&text, Preset::Paper).unwrap(), small(entry), "{}", entry.id);
     }

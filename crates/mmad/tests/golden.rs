@@ -9,8 +9,13 @@
 #![allow(clippy::case_sensitive_file_extension_comparisons)]
 
 mod golden {
+    mod baselines;
     mod blocks;
+    mod destseg;
     mod file;
     mod model;
+    mod rd4ad;
     mod recipe;
+    mod simplenet;
+    mod uniad;
 }

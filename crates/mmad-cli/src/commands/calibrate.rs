@@ -148,11 +148,11 @@ pub(crate) fn run(args: &CalibrateArgs, output: &mut Output) -> Result<Status, F
         }
     };
     for assignment in &args.set {
-        let (class, threshold) = parse_assignment(assignment)?;
+        let (class, threshold) = parse_assignment(assignment, &calibration)?;
         calibration.set_threshold(class, threshold)?;
     }
     for assignment in &args.set_review {
-        let (class, review) = parse_assignment(assignment)?;
+        let (class, review) = parse_assignment(assignment, &calibration)?;
         calibration.set_review(class, review)?;
     }
     if before.as_ref() != Some(&calibration) {
@@ -164,7 +164,10 @@ pub(crate) fn run(args: &CalibrateArgs, output: &mut Output) -> Result<Status, F
     Ok(status)
 }
 
-fn parse_assignment(assignment: &str) -> Result<(&str, f32), Failure> {
+fn parse_assignment<'a>(
+    assignment: &'a str,
+    calibration: &Calibration,
+) -> Result<(&'a str, f32), Failure> {
     let bad = || {
         Failure::new(
             format!("`{assignment}` is not of the form `class=score`"),
@@ -173,7 +176,9 @@ fn parse_assignment(assignment: &str) -> Result<(&str, f32), Failure> {
     };
     let (class, threshold) = assignment.rsplit_once('=').ok_or_else(bad)?;
     let threshold: f32 = threshold.trim().parse().map_err(|_| bad())?;
-    if !(threshold.is_finite() && threshold > 0.0) {
+    let known = calibration.class(class.trim());
+    let can_be_negative = known.is_some_and(ClassCalibration::has_negative_scores);
+    if !(threshold.is_finite() && (threshold > 0.0 || can_be_negative)) {
         let message = format!("the threshold of `{}` is {threshold}", class.trim());
         return Err(Failure::new(message, "give a raw score above 0"));
     }

@@ -38,7 +38,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "PX", default_value_t = 128)]
     size: usize,
     /// Good training pictures per class
-    #[arg(long, value_name = "N", default_value_t = 60)]
+    #[arg(long, value_name = "N", default_value_t = 200)]
     train: usize,
 }
 

@@ -46,11 +46,26 @@ pub(crate) struct EvalArgs {
 
 /// The definitions of the pixel metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ProtocolName {
-    /// Every threshold counts, as in scikit-learn and MVTec's evaluation
+pub(crate) enum ProtocolName {
+    /// Every threshold counts, as in scikit-learn
     Exact,
+    /// With the rounding and the ties of the evaluation that comes with MVTec AD
+    Mvtec,
     /// 50 bins and 21 thresholds, as published tables of this field often are
     Ader,
+    /// The same, as ADer computes it on a GPU
+    AderCuda,
+}
+
+impl From<ProtocolName> for Protocol {
+    fn from(name: ProtocolName) -> Self {
+        match name {
+            ProtocolName::Exact => Self::Exact,
+            ProtocolName::Mvtec => Self::Mvtec,
+            ProtocolName::Ader => Self::Ader,
+            ProtocolName::AderCuda => Self::AderCuda,
+        }
+    }
 }
 
 pub(crate) fn run(args: &EvalArgs, output: &mut Output) -> Result<Status, Failure> {
@@ -64,11 +79,7 @@ pub(crate) fn run(args: &EvalArgs, output: &mut Output) -> Result<Status, Failur
     }
     output.note(&dataset.describe());
     let detector = Detector::load(&args.model, &Device::flex())?;
-    let protocol = match args.protocol {
-        ProtocolName::Exact => Protocol::Exact,
-        ProtocolName::Ader => Protocol::Ader,
-    };
-    let options = MetricOptions { pro_fpr_limit: args.pro_limit, protocol };
+    let options = MetricOptions { pro_fpr_limit: args.pro_limit, protocol: args.protocol.into() };
     let result = evaluate_with_bar(&detector, &dataset, &options, args.report.is_some(), output)?;
 
     output.line(&result.table.to_text())?;

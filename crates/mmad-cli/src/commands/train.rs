@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use mmad::fit::{Fit, Fitted, checkpoint_in, fit, part};
 use mmad::run_file::{Preset, RunConfig};
 use mmad::train::Watch;
@@ -39,9 +39,13 @@ pub(crate) struct TrainArgs {
 /// What decides a configuration, shared with `mmad config`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
-    /// Starting values: `quick` for a CPU and a time budget, `paper` for the published recipe
-    #[arg(long, value_enum, default_value_t = PresetName::Quick)]
-    pub(crate) preset: PresetName,
+    /// What is trained; see `mmad methods` [default: mmad]
+    #[arg(long, value_name = "ID")]
+    pub(crate) method: Option<String>,
+    /// Starting values: `quick` for a CPU and a time budget, `paper` for the published recipe;
+    /// other methods also have `ader-100`, `ader-300` and `original`
+    #[arg(long, value_name = "NAME", default_value = "quick", value_parser = preset)]
+    pub(crate) preset: Preset,
     /// Run file (TOML) over the preset; see `mmad config`
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -51,7 +55,8 @@ pub(crate) struct Settings {
     /// Passes over the pictures, instead of a time
     #[arg(long, value_name = "N", conflicts_with = "minutes")]
     pub(crate) epochs: Option<usize>,
-    /// Encoder: resnet10 (embedded), resnet18, resnet34, resnet50, resnet50-v1, wide-resnet50-2
+    /// Encoder: resnet10 (embedded), resnet18, resnet34, resnet50, resnet50-v1, wide-resnet50-2,
+    /// tf-efficientnet-b4
     #[arg(long, value_name = "NAME")]
     pub(crate) encoder: Option<String>,
     /// Weights of the encoder: `embedded`, a file, or an id of `mmad weights list`
@@ -71,25 +76,24 @@ pub(crate) struct Settings {
     pub(crate) set: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PresetName {
-    Quick,
-    Paper,
+/// The preset of this name.
+fn preset(name: &str) -> Result<Preset, String> {
+    let found = Preset::ALL.iter().find(|(known, _)| *known == name).map(|(_, preset)| *preset);
+    found.ok_or_else(|| {
+        let known: Vec<&str> = Preset::ALL.iter().map(|(name, _)| *name).collect();
+        format!("the presets are: {}", known.join(", "))
+    })
 }
 
 impl Settings {
     /// The configuration: preset, then file, then options.
     pub(crate) fn resolve(&self) -> Result<RunConfig, Failure> {
-        let preset = match self.preset {
-            PresetName::Quick => Preset::Quick,
-            PresetName::Paper => Preset::Paper,
-        };
         let mut config = match &self.config {
-            None => RunConfig::preset(preset),
+            None => RunConfig::of(self.method.as_deref().unwrap_or("mmad"), self.preset)?,
             Some(path) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|error| Failure::io("read", path, error))?;
-                RunConfig::parse(&text, preset)?
+                RunConfig::parse_for(self.method.as_deref(), &text, self.preset)?
             }
         };
         if let Some(minutes) = self.minutes {

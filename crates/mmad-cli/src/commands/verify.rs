@@ -40,7 +40,8 @@ pub(crate) fn run(args: &VerifyArgs, output: &mut Output) -> Result<Status, Fail
             .iter()
             .map(|test| serde_json::json!({ "expected": test.expected, "found": test.found }))
             .collect::<Vec<_>>(),
-        "card": card,
+        // By way of its text, so that numbers of single precision keep their short form.
+        "card": serde_json::from_str::<serde_json::Value>(&serde_json::to_string(card)?)?,
         "parameters": detector.params().n_values(),
     }))?;
     Ok(Status::Ok)

@@ -4,12 +4,13 @@ use serde_json::Value;
 
 use super::program::{ERROR, TINY, USAGE, Work, names_in};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "demo",
     "train",
     "calibrate",
     "eval",
     "compare",
+    "metrics",
     "predict",
     "verify",
     "import",
@@ -18,6 +19,7 @@ const COMMANDS: [&str; 13] = [
     "config",
     "methods",
     "encoder",
+    "latency",
 ];
 
 const SUBCOMMANDS: [&str; 6] = [
@@ -153,6 +155,23 @@ fn methods_have_the_published_size() {
     let mmad = rows.iter().find(|row| row["id"] == "mmad").unwrap();
     assert_eq!(mmad["params"], 25_060_046);
     let text = work.ok("methods").stdout;
-    assert!(text.contains("25.06 M parameters"), "{text}");
+    assert!(text.contains("25.060 M parameters"), "{text}");
     assert!(rows.iter().all(|row| row["about"].as_str() != Some("") && row["id"] != Value::Null));
+}
+
+#[test]
+fn latency_says_where_the_time_goes() {
+    let work = Work::new();
+    let score = work.ok(&format!("latency {TINY} --runs 3 --json")).json();
+    assert_eq!(score["what"], "score");
+    assert_eq!(score["runs_ms"].as_array().unwrap().len(), 3);
+    let (min, p50) = (score["min_ms"].as_f64().unwrap(), score["p50_ms"].as_f64().unwrap());
+    assert!(min > 0.0 && min <= p50, "{score}");
+    let step = work.ok(&format!("latency {TINY} --train --batch 2 --runs 2 --json")).json();
+    assert_eq!(step["batch"], 2);
+    assert!(step["parts_ms"]["backward"].as_f64().unwrap() > 0.0);
+    let operations = step["operations"].as_array().unwrap();
+    assert!(operations.iter().any(|op| op["name"] == "Ss2d" && op["pass"] == "backward"));
+    let text = work.ok(&format!("latency {TINY} --runs 1"));
+    assert!(text.stdout.contains("median"), "{text}");
 }

@@ -5,8 +5,39 @@ use serde_json::Value;
 
 use super::program::{TINY, Work};
 
-/// The Hilbert curve on 4 x 4 pixels (Hilbert 1891, as Wikipedia's `d2xy` walks it).
-const HILBERT: [i64; 16] = [0, 1, 5, 4, 8, 12, 13, 9, 10, 14, 15, 11, 7, 6, 2, 3];
+/// Side of the test model's pictures.
+const SIDE_PX: usize = 64;
+
+/// The Hilbert curve on `side` x `side` pixels (Hilbert 1891, as Wikipedia's `d2xy` walks it).
+fn hilbert(side: usize) -> Vec<i64> {
+    let pixel = |step: usize| {
+        let (mut x, mut y, mut t, mut s) = (0, 0, step, 1);
+        while s < side {
+            let right = (t / 2) & 1;
+            let down = (t ^ right) & 1;
+            if down == 0 {
+                if right == 1 {
+                    (x, y) = (s - 1 - x, s - 1 - y);
+                }
+                (x, y) = (y, x);
+            }
+            (x, y) = (x + s * right, y + s * down);
+            (t, s) = (t / 4, 2 * s);
+        }
+        (y * side + x) as i64
+    };
+    (0..side * side).map(pixel).collect()
+}
+
+/// Side of the map that the attention of this name scans.
+fn map_side(name: &str) -> usize {
+    match name.split_once("layers_up.") {
+        None => SIDE_PX / 16,
+        Some((_, rest)) => {
+            (SIDE_PX / 32) << rest.split('.').next().unwrap().parse::<u32>().unwrap()
+        }
+    }
+}
 
 fn table(values: Vec<i64>) -> HostTensor {
     HostTensor::from_i64(vec![1, 1, values.len()], values).unwrap()
@@ -22,13 +53,14 @@ fn checkpoint(work: &Work) -> StateDict {
         .map(|attention| format!("{attention}scans.index_flat"))
         .collect();
     assert!(scans.len() > 10, "{scans:?}");
-    let mut inverse = vec![0; 16];
-    for (step, &pixel) in HILBERT.iter().enumerate() {
-        inverse[pixel as usize] = step as i64;
-    }
     for name in scans {
-        tensors.insert(format!("{name}_inv"), table(inverse.clone()));
-        tensors.insert(name, table(HILBERT.to_vec()));
+        let order = hilbert(map_side(&name));
+        let mut inverse = vec![0; order.len()];
+        for (step, &pixel) in order.iter().enumerate() {
+            inverse[pixel as usize] = step as i64;
+        }
+        tensors.insert(format!("{name}_inv"), table(inverse));
+        tensors.insert(name, table(order));
     }
     tensors
 }
@@ -74,18 +106,23 @@ fn other_scan_tables_are_refused() {
     let sound = checkpoint(&work);
     let names: Vec<String> =
         sound.names().filter(|name| name.contains("scans.index_flat")).map(Into::into).collect();
-    let mut other = HILBERT.to_vec();
-    other.swap(3, 9);
-    let wrong = [
-        other,
-        (0..16).collect(),
-        HILBERT.map(|pixel| pixel + 1).to_vec(),
-        vec![-1; 16],
-        vec![i64::MAX; 16],
-        vec![0; 15],
+    let swapped = |mut order: Vec<i64>| {
+        order.swap(0, 1);
+        order
+    };
+    let wrong: [&dyn Fn(Vec<i64>) -> Vec<i64>; 7] = [
+        &swapped,
+        &|order| order.iter().rev().copied().collect(),
+        &|order| order.iter().map(|pixel| pixel + 1).collect(),
+        &|order| vec![-1; order.len()],
+        &|order| vec![i64::MAX; order.len()],
+        &|order| order[1..].to_vec(),
+        // The same curve for a map of another size.
+        &|order| hilbert(2 * order.len().isqrt()),
     ];
-    for (name, values) in names.iter().step_by(5).cycle().zip(wrong) {
+    for (name, wrong) in names.iter().step_by(5).cycle().zip(wrong) {
         let mut tensors = sound.clone();
+        let values = wrong(hilbert(map_side(name)));
         tensors.insert(name.clone(), table(values.clone()));
         work.write_tensors("net.safetensors", &tensors, None);
         let ran = work.run(&format!("import net.safetensors -o net.mmad {TINY}"));
@@ -107,8 +144,10 @@ fn a_wrong_table_of_floats_is_refused() {
     let work = Work::with_model();
     let mut tensors = checkpoint(&work);
     let name = tensors.names().find(|name| name.ends_with("index_flat")).unwrap().to_owned();
-    let reversed: Vec<f32> = HILBERT.iter().rev().map(|&pixel| pixel as f32).collect();
-    tensors.insert(name.clone(), HostTensor::from_f32(vec![1, 1, 16], reversed).unwrap());
+    let order = hilbert(map_side(&name));
+    let reversed: Vec<f32> = order.iter().rev().map(|&pixel| pixel as f32).collect();
+    let shape = vec![1, 1, reversed.len()];
+    tensors.insert(name.clone(), HostTensor::from_f32(shape, reversed).unwrap());
     work.write_tensors("net.safetensors", &tensors, None);
     let message = work.fails(&format!("import net.safetensors -o net.mmad {TINY}"));
     assert!(message.contains(&name), "{message}");

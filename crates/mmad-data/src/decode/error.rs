@@ -61,6 +61,14 @@ pub enum DecodeError {
         /// What the decoder said.
         reason: String,
     },
+    /// A map that is not grey.
+    #[error("`{path}` is {mode}, but a map has one number per pixel")]
+    NotGrey {
+        /// The file.
+        path: PathBuf,
+        /// Its colours and bits, as in [`Notes::mode`](super::Notes::mode).
+        mode: &'static str,
+    },
     /// The header names more pixels than allowed, or none.
     #[error("`{path}` has {width}x{height} pixels, outside the limit of 1 to {limit}")]
     PixelCount {
@@ -103,6 +111,9 @@ impl DecodeError {
             Self::TooManyBytes { .. } | Self::PixelCount { .. } => {
                 "save the picture smaller, or cut it into tiles"
             }
+            Self::NotGrey { .. } => {
+                "save the raw values as .npy, or as grey PNG or TIFF, not the coloured picture"
+            }
             Self::NotAPicture { .. } | Self::OtherFormat { .. } | Self::Unsupported { .. } => {
                 "save it as PNG with 8 or 16 bits per channel, or remove it"
             }
@@ -123,6 +134,7 @@ impl DecodeError {
             | Self::NotAPicture { path, .. }
             | Self::OtherFormat { path, .. }
             | Self::Unsupported { path, .. }
+            | Self::NotGrey { path, .. }
             | Self::PixelCount { path, .. }
             | Self::Damaged { path, .. }
             | Self::DecoderFailed { path, .. } => path,

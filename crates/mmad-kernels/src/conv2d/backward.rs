@@ -1,5 +1,7 @@
 //! Gradients of the convolution.
 
+use std::ops::Range;
+
 use super::ConvShape;
 use super::forward::rows_per_task;
 use super::source_map::SourceMap;
@@ -146,8 +148,8 @@ fn backward_weight(shape: ConvShape, x: &[f32], grad_y: &[f32], grad_weight: &mu
     let block_rows = rows_per_task(rows, out_width);
     // Summed as [tap][depth][output]: the order of the inner loops.
     let mut by_tap = scratch::take(taps * depth * outputs);
-    let parts = RowParts::new(rows, MIN_PART_PIXELS.div_ceil(out_width));
-    sum_parts(parts, &mut by_tap, |rows, partial| {
+    // Adds `rows` of the taps from `first_tap` on, as many as `sums` has room for.
+    let add_rows = |rows: Range<usize>, first_tap: usize, sums: &mut [f32]| {
         let mut runs = Vec::with_capacity(block_rows);
         for first in rows.clone().step_by(block_rows) {
             let block = first..(first + block_rows).min(rows.end);
@@ -155,17 +157,28 @@ fn backward_weight(shape: ConvShape, x: &[f32], grad_y: &[f32], grad_weight: &mu
                 &grad_y[first * out_width * outputs..][..block.len() * out_width * outputs];
             for panel in 0..outputs.div_ceil(tile_width()) {
                 let right = RightPanel::new(grad_y, outputs, panel);
-                for (tap, partial) in partial.chunks_exact_mut(depth * outputs).enumerate() {
+                for (i, sums) in sums.chunks_exact_mut(depth * outputs).enumerate() {
                     runs.clear();
                     runs.extend(block.clone().filter_map(|row| {
-                        let tap_row = source.tap_row(row / out_height, row % out_height, tap)?;
+                        let (picture, row_in_picture) = (row / out_height, row % out_height);
+                        let tap_row = source.tap_row(picture, row_in_picture, first_tap + i)?;
                         outer_run(shape, &tap_row, depth, (row - first) * out_width)
                     }));
-                    add_outer_products(&runs, depth, &right, panel, outputs, partial);
+                    add_outer_products(&runs, depth, &right, panel, outputs, sums);
                 }
             }
         }
-    });
+    };
+    let parts = RowParts::new(rows, MIN_PART_PIXELS.div_ceil(out_width));
+    if parts.count() < taps {
+        // Few pixels: the taps make more tasks than the rows, and need no partial sums.
+        for_each_chunk(&mut by_tap, (depth * outputs).max(1), |tap, sums| {
+            sums.fill(0.0);
+            add_rows(0..rows, tap, sums);
+        });
+    } else {
+        sum_parts(parts, &mut by_tap, |rows, partial| add_rows(rows, 0, partial));
+    }
     let positions = |tap, d| source.taps.weight_offset(shape, tap, d);
     transpose_weight([taps, depth, outputs], &by_tap, positions, grad_weight);
 }

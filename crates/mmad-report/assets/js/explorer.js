@@ -225,8 +225,7 @@ export function createExplorer(data) {
   }
 
   function rawScore() {
-    const raw = className === '' ? null : rawScoreAt(withAnchors(className), threshold());
-    return raw !== null && raw > 0 ? raw : null;
+    return className === '' ? null : rawScoreAt(withAnchors(className), threshold());
   }
 
   showClass();

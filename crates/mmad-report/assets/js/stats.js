@@ -146,7 +146,7 @@ export function presets(rows) {
 
 /**
  * The raw score that belongs to a threshold, read off between the two nearest pictures of one
- * class. Where scores are positive it lies between them in log odds, as the scale itself does.
+ * class. It lies between them in log odds, as the scale itself does below its threshold.
  * @param {ScoreRow[]} rows
  * @param {number} threshold
  */
@@ -160,8 +160,8 @@ export function rawScoreAt(rows, threshold) {
   /** @type {(at: (share: number) => number) => number} */
   const between = (at) => (at(threshold) - at(low.score01)) / (at(high.score01) - at(low.score01));
   const t = between(odds);
-  const score = low.score * (high.score / low.score) ** t;
-  if (low.score > 0 && Number.isFinite(score)) return score;
+  const score = sorted[0].score > 0 ? low.score * (high.score / low.score) ** t : low.score + t * (high.score - low.score);
+  if (Number.isFinite(score)) return score;
   const linear = low.score + between((share) => share) * (high.score - low.score);
   return Number.isFinite(linear) ? linear : null;
 }

@@ -24,6 +24,7 @@ pub use scale::ScoreScale;
 
 use interval::order_statistic_interval;
 use rule::{conformal_threshold, labelled_threshold, quantile_threshold};
+use scale::is_signed;
 
 /// Share of a picture that may lie at or above the pixel threshold before the picture counts
 /// against the rate.
@@ -269,12 +270,17 @@ impl Calibration {
         class: &str,
         value: f32,
     ) -> Result<&mut ClassCalibration, CalibrationError> {
-        if !value.is_finite() || value <= 0.0 {
-            return Err(CalibrationError::NotFinite { class: class.to_owned() });
+        let not_finite = || CalibrationError::NotFinite { class: class.to_owned() };
+        if !value.is_finite() {
+            return Err(not_finite());
         }
         let known = self.classes.iter().map(|c| c.class.clone()).collect();
         let unknown = CalibrationError::UnknownClass { class: class.to_owned(), known };
-        self.classes.iter_mut().find(|c| c.class == class).ok_or(unknown)
+        let entry = self.classes.iter_mut().find(|c| c.class == class).ok_or(unknown)?;
+        match value > 0.0 || entry.has_negative_scores() {
+            true => Ok(entry),
+            false => Err(not_finite()),
+        }
     }
 
     /// The entry of a class.
@@ -319,6 +325,11 @@ impl ClassCalibration {
             pixel_scores: good_pixels,
             defective_scores: defective,
         })
+    }
+
+    /// Whether its scores show that a threshold can be negative.
+    pub fn has_negative_scores(&self) -> bool {
+        is_signed(&self.scores)
     }
 
     /// What a score means.
@@ -462,6 +473,26 @@ mod tests {
         let two = Calibration::new(two, plan, Source::ScoresFile).unwrap();
         assert_eq!(two.classes[1].basis, Basis::BeyondLargest, "no defects, so no F1");
         assert_eq!(two.classes[1].pixel_threshold, None);
+    }
+
+    #[test]
+    fn scores_of_either_sign_have_thresholds_and_scales_too() {
+        let good: Vec<f32> = (0..100).rev().map(|i| -2.0 + 0.01 * i as f32).collect();
+        let class = one_class(good.clone(), 0.05);
+        assert!((class.threshold - -1.05).abs() < 1e-5, "{}", class.threshold);
+        let scale = class.scale();
+        assert!(scale.is_signed && (scale.of(class.threshold) - 0.5).abs() < 1e-6);
+        assert!((scale.of(-1.5) - 0.1).abs() < 1e-3);
+        let rising: Vec<f32> = (0..200).map(|i| scale.of(-4.0 + 0.1 * i as f32)).collect();
+        assert!(rising.windows(2).all(|pair| pair[0] < pair[1]), "{rising:?}");
+        let made = |good| Calibration::new(scores(good, vec![]), plan(0.05), Source::HeldOut);
+        let mut signed = made(good.clone()).unwrap();
+        signed.set_threshold("a", -0.5).unwrap();
+        assert_eq!(signed.class("a").unwrap().threshold, -0.5);
+        assert!(made(vec![1.0]).unwrap().set_threshold("a", -0.5).is_err());
+        let plan = Plan { rule: Rule::F1, ..plan(0.05) };
+        let labelled = Calibration::new(scores(good, vec![-0.6, 0.2]), plan, Source::ScoresFile);
+        assert!((labelled.unwrap().classes[0].threshold - -0.805).abs() < 1e-5);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::scale::is_signed;
 use super::{Basis, CalibrationError};
 
 /// What thresholds aim at.
@@ -99,7 +100,7 @@ fn check_share(what: &'static str, value: f64) -> Result<(), CalibrationError> {
 }
 
 /// Scale of the normalised score where every held-out score is zero.
-const SMALLEST_THRESHOLD: f32 = 1e-6;
+pub(super) const SMALLEST_THRESHOLD: f32 = 1e-6;
 
 /// Threshold of ascending scores, at most `rate` of which a new one exceeds on average.
 pub(super) fn conformal_threshold(scores: &[f32], rate: f64) -> (f32, Basis) {
@@ -114,14 +115,14 @@ pub(super) fn conformal_threshold(scores: &[f32], rate: f64) -> (f32, Basis) {
             (largest + (largest - median).max(0.0) * 0.5, Basis::BeyondLargest)
         }
     };
-    (just_above(at), basis)
+    (just_above(at, is_signed(scores)), basis)
 }
 
 /// Threshold just above the smallest score that `share` of the ascending scores do not exceed.
 pub(super) fn quantile_threshold(scores: &[f32], share: f64) -> f32 {
     let n = scores.len();
     let rank = (n as f64 * share - 1e-9).ceil() as usize;
-    just_above(scores[rank.clamp(1, n) - 1])
+    just_above(scores[rank.clamp(1, n) - 1], is_signed(scores))
 }
 
 /// Threshold with the best F1 or the least cost, half way between two scores; of several, the
@@ -142,7 +143,8 @@ pub(super) fn labelled_threshold(good: &[f32], defective: &[f32], rule: Rule) ->
     };
     // Above every score nothing is rejected.
     let highest = all[0];
-    let mut best = (badness(0.0, 0.0), just_above(highest));
+    let is_signed = is_signed(good) || is_signed(defective);
+    let mut best = (badness(0.0, 0.0), just_above(highest, is_signed));
     for (i, &cut) in all.iter().enumerate() {
         let bad = badness(at_least(good, cut), at_least(defective, cut));
         if bad < best.0 {
@@ -151,10 +153,11 @@ pub(super) fn labelled_threshold(good: &[f32], defective: &[f32], rule: Rule) ->
             best = (bad, if all.get(i + 1) == Some(&below) { cut } else { below });
         }
     }
-    best.1.max(SMALLEST_THRESHOLD)
+    if is_signed { best.1 } else { best.1.max(SMALLEST_THRESHOLD) }
 }
 
 /// A picture is rejected at the threshold itself, so it lies just above the score.
-fn just_above(score: f32) -> f32 {
-    score.max(SMALLEST_THRESHOLD).next_up()
+fn just_above(score: f32, is_signed: bool) -> f32 {
+    let score = if is_signed { score } else { score.max(SMALLEST_THRESHOLD) };
+    score.next_up()
 }

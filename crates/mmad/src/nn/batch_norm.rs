@@ -15,6 +15,7 @@ pub struct BatchNorm {
     bias: Weight<1>,
     running_mean: Weight<1>,
     running_var: Weight<1>,
+    eps: f64,
 }
 
 const EPS: f64 = 1e-5;
@@ -23,11 +24,17 @@ const MOMENTUM: f64 = 0.1;
 impl BatchNorm {
     /// Makes `weight`, `bias`, `running_mean` and `running_var` in `scope`.
     pub fn new(scope: &Scope<'_>, channels: usize) -> Self {
+        Self::with_eps(scope, channels, EPS)
+    }
+
+    /// The same with another number added to the variance than the usual 1e-5.
+    pub fn with_eps(scope: &Scope<'_>, channels: usize, eps: f64) -> Self {
         Self {
             weight: scope.weight("weight", [channels], Init::Ones),
             bias: scope.weight("bias", [channels], Init::Zeros),
             running_mean: scope.buffer("running_mean", [channels], Init::Zeros),
             running_var: scope.buffer("running_var", [channels], Init::Ones),
+            eps,
         }
     }
 
@@ -40,7 +47,7 @@ impl BatchNorm {
         if is_training {
             let [batch, height, width, _] = x.dims();
             let (weight, bias) = (self.weight.get(), self.bias.get());
-            let (y, mean, variance) = ops::batch_norm(x, weight, bias, EPS, activation);
+            let (y, mean, variance) = ops::batch_norm(x, weight, bias, self.eps, activation);
             self.take_in(mean, variance, batch * height * width);
             return y;
         }
@@ -59,7 +66,7 @@ impl BatchNorm {
     ///
     /// - both outputs: `[channels]`
     pub fn scale_and_shift(&self) -> (Tensor<1>, Tensor<1>) {
-        let scale = self.weight.get() / (self.running_var.get() + EPS).sqrt();
+        let scale = self.weight.get() / (self.running_var.get() + self.eps).sqrt();
         let shift = self.bias.get() - self.running_mean.get() * scale.clone();
         (scale, shift)
     }

@@ -138,7 +138,7 @@ fn conv_init(
 ) -> (Init, Init) {
     let area = (kernel * kernel) as f64;
     match rule {
-        InitRule::Decoder => {
+        InitRule::Decoder | InitRule::Xavier => {
             let fan_out = area * (n_out / groups) as f64;
             (Init::Normal { std: (2.0 / fan_out).sqrt() }, Init::Zeros)
         }

@@ -19,10 +19,27 @@ impl Linear {
         let (weight, bias) = match scope.rule() {
             InitRule::Decoder => (Init::Normal { std: 0.02 }, Init::Zeros),
             InitRule::Fuser => (Init::Uniform { bound }, Init::Uniform { bound }),
+            InitRule::Xavier => {
+                (Init::Uniform { bound: (6.0 / (n_in + n_out) as f64).sqrt() }, Init::Zeros)
+            }
         };
         Self {
             weight: scope.weight("weight", [n_out, n_in], weight),
             bias: has_bias.then(|| scope.weight("bias", [n_out], bias)),
+        }
+    }
+
+    /// The same with fresh values of its own instead of the scope's rule.
+    pub fn with_init(
+        scope: &Scope<'_>,
+        n_in: usize,
+        n_out: usize,
+        weight: Init,
+        bias: Option<Init>,
+    ) -> Self {
+        Self {
+            weight: scope.weight("weight", [n_out, n_in], weight),
+            bias: bias.map(|bias| scope.weight("bias", [n_out], bias)),
         }
     }
 

@@ -5,9 +5,13 @@ mod conv;
 mod linear;
 mod norm;
 mod residual;
+mod resize;
+mod transposed;
 
 pub use batch_norm::{Activation, BatchNorm};
 pub use conv::{Conv2d, ConvConfig, DepthwiseConv2d};
 pub use linear::Linear;
 pub use norm::LayerNorm;
 pub use residual::{BasicBlock, Bottleneck, BottleneckConfig, ConvNorm};
+pub use resize::{Corners, resize};
+pub use transposed::TransposedConv2x2;

@@ -19,11 +19,13 @@ pub struct ConvNorm {
 impl ConvNorm {
     /// Makes the convolution as `conv` and the norm as `norm` in `scope`.
     pub fn new(scope: &Scope<'_>, conv: &str, norm: &str, config: ConvConfig) -> Self {
-        Self {
-            conv: Conv2d::new(&scope.sub(conv), config),
-            norm: BatchNorm::new(&scope.sub(norm), config.n_out),
-            folded: Arc::default(),
-        }
+        let conv = Conv2d::new(&scope.sub(conv), config);
+        Self::of(conv, BatchNorm::new(&scope.sub(norm), config.n_out))
+    }
+
+    /// Joins a convolution and a norm that were made before.
+    pub fn of(conv: Conv2d, norm: BatchNorm) -> Self {
+        Self { conv, norm, folded: Arc::default() }
     }
 
     /// # Shapes
@@ -38,7 +40,16 @@ impl ConvNorm {
     }
 
     /// `relu(norm(conv(x)) + residual)`.
-    fn forward_residual(&self, x: Tensor<4>, residual: Tensor<4>, is_training: bool) -> Tensor<4> {
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[b, h, w, n_in]`; `residual` and output: `[b, h / stride, w / stride, n_out]`
+    pub fn forward_residual(
+        &self,
+        x: Tensor<4>,
+        residual: Tensor<4>,
+        is_training: bool,
+    ) -> Tensor<4> {
         if is_training || !ops::can_fold(&x) {
             let y = self.norm.forward(self.conv.forward(x), is_training, Activation::None);
             return activation::relu(y + residual);

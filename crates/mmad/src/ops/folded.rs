@@ -70,6 +70,7 @@ impl FoldedConv {
     pub fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>, relu: bool) -> Tensor<4> {
         let [batch, height, width, _] = x.dims();
         let shape = self.packed.shape(batch, height, width);
+        super::macs::add(shape.output_len() * shape.in_channels * shape.kernel * shape.kernel);
         let op = FoldedOp { packed: Arc::clone(&self.packed), shape, relu };
         let x: Input = x.into();
         match residual {

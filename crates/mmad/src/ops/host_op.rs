@@ -21,9 +21,18 @@ use burn::backend::{
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};
 
+use super::profile;
+
 /// One call of a fused operation. It knows the shapes of its inputs, and may keep what its
 /// backward needs (batch statistics, for example) in a `OnceLock` of its own.
 pub(crate) trait HostOp: Debug + Send + Sync + 'static {
+    /// Name of the kind of operation, for profiles.
+    fn name(&self) -> &'static str {
+        let path = std::any::type_name::<Self>();
+        let name = path.rsplit("::").next().unwrap_or(path);
+        name.strip_suffix("Op").unwrap_or(name)
+    }
+
     /// Shape of the result.
     fn output_shape(&self) -> Vec<usize>;
 
@@ -55,9 +64,11 @@ pub struct Call(Arc<dyn HostOp>);
 impl HostBackend for Flex {
     fn host_forward(op: &Call, inputs: &[FlexTensor]) -> FlexTensor {
         let op = &op.0;
-        let held: Vec<FlexTensor> = inputs.iter().map(FlexTensor::to_contiguous).collect();
-        let output = op.forward(&held.iter().map(values).collect::<Vec<_>>());
-        from_values(output, op.output_shape())
+        profile::timed(op.name(), false, || {
+            let held: Vec<FlexTensor> = inputs.iter().map(FlexTensor::to_contiguous).collect();
+            let output = op.forward(&held.iter().map(values).collect::<Vec<_>>());
+            from_values(output, op.output_shape())
+        })
     }
 
     fn host_backward(
@@ -67,10 +78,12 @@ impl HostBackend for Flex {
         wanted: &[bool],
     ) -> Vec<Option<FlexTensor>> {
         let op = &op.0;
-        let held: Vec<FlexTensor> = inputs.iter().map(FlexTensor::to_contiguous).collect();
-        let grad = grad.to_contiguous();
-        let slices: Vec<&[f32]> = held.iter().map(values).collect();
-        let grads = op.backward(&slices, values(&grad), wanted);
+        let grads = profile::timed(op.name(), true, || {
+            let held: Vec<FlexTensor> = inputs.iter().map(FlexTensor::to_contiguous).collect();
+            let grad = grad.to_contiguous();
+            let slices: Vec<&[f32]> = held.iter().map(values).collect();
+            op.backward(&slices, values(&grad), wanted)
+        });
         assert_eq!(grads.len(), inputs.len(), "{op:?} returned the wrong number of gradients");
         grads
             .into_iter()

@@ -7,8 +7,10 @@
 mod folded;
 mod host_op;
 mod linear;
+pub(crate) mod macs;
 mod norm;
 mod pool;
+pub mod profile;
 pub mod reference;
 mod scan;
 
@@ -29,6 +31,7 @@ use mmad_kernels::scan::{SelectiveScanShape, Ss2dShape};
 pub use self::folded::{FoldedConv, can_fold};
 pub(crate) use self::host_op::with_values;
 use self::host_op::{Input, call, runs_here};
+pub use self::macs::count_macs;
 
 /// Stride, padding and dilation of a dense convolution, equal in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +68,7 @@ pub fn linear<const D: usize>(
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
+    macs::add(x.dims().iter().product::<usize>() * weight.dims()[0]);
     if !runs_here(&x) {
         return reference::linear(x, weight, bias);
     }
@@ -91,9 +95,6 @@ pub fn conv2d(
     bias: Option<Tensor<1>>,
     options: ConvOptions2d,
 ) -> Tensor<4> {
-    if !runs_here(&x) {
-        return reference::conv2d(x, weight, bias, options);
-    }
     let [batch, height, width, in_channels] = x.dims();
     let [out_channels, _, kernel, _] = weight.dims();
     let ConvOptions2d { stride, padding, dilation } = options;
@@ -108,6 +109,10 @@ pub fn conv2d(
         padding,
         dilation,
     };
+    macs::add(shape.output_len() * in_channels * kernel * kernel);
+    if !runs_here(&x) {
+        return reference::conv2d(x, weight, bias, options);
+    }
     let op = linear::ConvOp { shape };
     match bias {
         Some(bias) => call(op, [x.into(), weight.into(), bias.into()]),
@@ -122,11 +127,12 @@ pub fn conv2d(
 /// - `x`: `[b, h, w, c]`; `weight`: `[c, 1, k, k]`; `bias`: `[c]`
 /// - output: `[b, h, w, c]`
 pub fn depthwise_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+    let [batch, height, width, channels] = x.dims();
+    let [_, _, kernel, _] = weight.dims();
+    macs::add(batch * height * width * channels * kernel * kernel);
     if !runs_here(&x) {
         return reference::depthwise_conv2d(x, weight, bias);
     }
-    let [batch, height, width, channels] = x.dims();
-    let [_, _, kernel, _] = weight.dims();
     let op =
         linear::DepthwiseOp { shape: DepthwiseShape { batch, height, width, channels, kernel } };
     match bias {
@@ -300,12 +306,14 @@ pub fn ss2d(
     weights: ScanWeights,
     table: &Arc<DirectionTable>,
 ) -> Tensor<3> {
-    if !runs_here(&u) {
-        return reference::ss2d(u, projected, weights, table);
-    }
     let [batch, pixels, channels] = u.dims();
     let [directions, _, rank] = weights.dt_weight.dims();
     let [_, _, states] = weights.a_log.dims();
+    // Per direction and channel: the step, and per state its decay, its input and its output.
+    macs::add(batch * pixels * channels * directions * (rank + 3 * states));
+    if !runs_here(&u) {
+        return reference::ss2d(u, projected, weights, table);
+    }
     let shape = Ss2dShape { batch, pixels, channels, directions, rank, states };
     let op = scan::Ss2dOp { shape, table: Arc::clone(table) };
     let ScanWeights { dt_weight, dt_bias, a_log, d_skip } = weights;

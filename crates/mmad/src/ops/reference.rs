@@ -218,3 +218,44 @@ fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let is_large = x.clone().greater_elem(20.0);
     small.mask_where(is_large, x)
 }
+/// Every pixel taken from where its offset points, bilinearly; places outside the map count as its
+/// border. Part of the reference's attention, without effect there; no layer uses it.
+///
+/// Source: `BasicSR`, `flow_warp`, bilinear, border, corners aligned.
+///
+/// # Shapes
+///
+/// - `map`: `[b, h, w, c]`; `offsets`: `[b, h, w, 2]`, to the right and down, in pixels
+/// - output: `[b, h, w, c]`
+pub fn flow_warp(map: Tensor<4>, offsets: Tensor<4>) -> Tensor<4> {
+    let [batch, height, width, channels] = map.dims();
+    let n_pixels = height * width;
+    let device = map.device();
+    let pixels = map.reshape([batch, n_pixels, channels]);
+    // Places along one axis: where the sample lies, the whole pixel before it, and the share of the
+    // one behind.
+    let along = |axis: usize, size: usize, start: &dyn Fn(usize) -> f32| {
+        let start: Vec<f32> = (0..n_pixels).map(start).collect();
+        let start = Tensor::<2>::from_data(TensorData::new(start, [1, n_pixels]), &device);
+        let shift = offsets.clone().narrow(3, axis, 1).reshape([batch, n_pixels]);
+        let place = (start + shift).clamp(0.0, (size - 1) as f64);
+        let before = place.clone().detach().floor();
+        (before.clone(), place - before)
+    };
+    let (left, share_right) = along(0, width, &|pixel| (pixel % width) as f32);
+    let (top, share_below) = along(1, height, &|pixel| (pixel / width) as f32);
+    let corner = |right: usize, below: usize| {
+        let column = left.clone().add_scalar(right as f64).clamp_max((width - 1) as f64);
+        let row = top.clone().add_scalar(below as f64).clamp_max((height - 1) as f64);
+        let index = (row * width as f64 + column).int().reshape([batch, n_pixels, 1]);
+        let share = |share: &Tensor<2>, is_behind: usize| match is_behind {
+            0 => share.clone().neg().add_scalar(1.0),
+            _ => share.clone(),
+        };
+        let weight = share(&share_right, right) * share(&share_below, below);
+        let picked = pixels.clone().gather(1, index.repeat_dim(2, channels));
+        picked * weight.reshape([batch, n_pixels, 1])
+    };
+    let sum = corner(0, 0) + corner(1, 0) + corner(0, 1) + corner(1, 1);
+    sum.reshape([batch, height, width, channels])
+}

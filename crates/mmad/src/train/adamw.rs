@@ -1,13 +1,10 @@
-//! AdamW with decoupled weight decay, and clipping by the global norm.
+//! AdamW with decoupled weight decay, and Adam with decay in the gradient.
 //!
 //! Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", in PyTorch's order
 //! of operations: decay first, then the moments, then the step with `sqrt(v / bias2) + eps`.
 
-use burn::tensor::Gradients;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-
-use crate::params::{Param, ParamSet};
 
 /// Constants of the optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -31,75 +28,13 @@ impl Default for AdamWConfig {
     }
 }
 
-/// Optimiser state: two moments per value of every trained parameter, in their order.
-#[derive(Debug, Clone)]
-pub struct AdamW {
-    config: AdamWConfig,
-    n_steps: u64,
-    moments: Vec<Moments>,
-}
-
 /// First and second moment of one parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moments {
     /// Running mean of the gradient.
     pub first: Vec<f32>,
-    /// Running mean of its square.
+    /// Running mean of its square; empty under a rule that has none.
     pub second: Vec<f32>,
-}
-
-impl AdamW {
-    /// Fresh state for the trained parameters of `params`.
-    pub fn new(config: AdamWConfig, params: &ParamSet) -> Self {
-        let zeros = |param: &Param| Moments {
-            first: vec![0.0; param.len()],
-            second: vec![0.0; param.len()],
-        };
-        Self { config, n_steps: 0, moments: params.trained().map(zeros).collect() }
-    }
-
-    /// The state of a run that was stopped after `n_steps`.
-    pub fn resume(config: AdamWConfig, n_steps: u64, moments: Vec<Moments>) -> Self {
-        Self { config, n_steps, moments }
-    }
-
-    /// Steps taken.
-    pub fn n_steps(&self) -> u64 {
-        self.n_steps
-    }
-
-    /// The moments, in the order of the trained parameters.
-    pub fn moments(&self) -> &[Moments] {
-        &self.moments
-    }
-
-    /// Clips the gradients, whose global norm is `grad_norm`, and moves every trained parameter.
-    ///
-    /// A parameter that the loss does not depend on has a zero gradient and still decays.
-    pub fn step(
-        &mut self,
-        params: &ParamSet,
-        gradients: &Gradients,
-        grad_norm: f64,
-        learning_rate: f64,
-    ) {
-        let clip = (self.config.clip_norm / (grad_norm + 1e-6)).min(1.0);
-        self.n_steps += 1;
-        let update = Update::new(&self.config, self.n_steps, learning_rate, clip);
-        for (param, moments) in params.trained().zip(&mut self.moments) {
-            let decays = param.shape().len() > 1 && param.leaf_name() != "bias";
-            param.update(gradients, |values, grad| {
-                let mut values = values.to_vec();
-                if let Some(grad) = grad {
-                    update.apply(&mut values, grad, moments, decays);
-                } else {
-                    let zeros = vec![0.0; values.len()];
-                    update.apply(&mut values, &zeros, moments, decays);
-                }
-                values
-            });
-        }
-    }
 }
 
 /// One step's constants.
@@ -112,6 +47,7 @@ pub struct Update {
     step_size: f32,
     bias2_root: f32,
     clip: f32,
+    l2: f32,
 }
 
 impl Update {
@@ -127,19 +63,31 @@ impl Update {
             step_size: (learning_rate / bias1) as f32,
             bias2_root: bias2.sqrt() as f32,
             clip: clip as f32,
+            l2: 0.0,
         }
+    }
+
+    /// Adam without decoupled decay; `l2` times the value is added to the clipped gradient.
+    pub fn coupled(
+        config: &AdamWConfig,
+        n_steps: u64,
+        learning_rate: f64,
+        clip: f64,
+        l2: f64,
+    ) -> Self {
+        Self { keep: 1.0, l2: l2 as f32, ..Self::new(config, n_steps, learning_rate, clip) }
     }
 
     /// Moves `values` and `moments`; all four slices have one length.
     pub fn apply(&self, values: &mut [f32], grad: &[f32], moments: &mut Moments, decays: bool) {
         const CHUNK: usize = 1 << 14;
         let keep = if decays { self.keep } else { 1.0 };
-        let Self { beta1, beta2, eps, step_size, bias2_root, clip, .. } = *self;
+        let Self { beta1, beta2, eps, step_size, bias2_root, clip, l2, .. } = *self;
         let moments = moments.first.par_chunks_mut(CHUNK).zip(moments.second.par_chunks_mut(CHUNK));
         let chunks = values.par_chunks_mut(CHUNK).zip(grad.par_chunks(CHUNK)).zip(moments);
         chunks.for_each(|((values, grad), (first, second))| {
             for (((value, &grad), m), v) in values.iter_mut().zip(grad).zip(first).zip(second) {
-                let grad = grad * clip;
+                let grad = if l2 == 0.0 { grad * clip } else { grad * clip + l2 * *value };
                 *m = beta1 * *m + (1.0 - beta1) * grad;
                 *v = beta2 * *v + (1.0 - beta2) * grad * grad;
                 let denominator = v.sqrt() / bias2_root + eps;

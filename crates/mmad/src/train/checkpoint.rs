@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use mmad_weights::{HostTensor, Precision, read_metadata, write_safetensors};
 use serde::{Deserialize, Serialize};
 
-use super::adamw::{AdamW, AdamWConfig, Moments};
+use super::optimiser::{Group, Optimiser};
 use super::plan::Plan;
 use crate::params::ParamSet;
 use crate::weights::{self, WeightsError};
 
 const KEY: &str = "mmad_checkpoint";
-const FIRST: &str = "adamw.first.";
-const SECOND: &str = "adamw.second.";
+const N_STEPS_KEY: &str = "mmad_optimiser_steps";
+const FIRST: &str = "optimiser.first.";
+const SECOND: &str = "optimiser.second.";
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,18 +81,23 @@ pub fn write(
     path: &Path,
     progress: &Progress,
     params: &ParamSet,
-    optimiser: &AdamW,
+    optimiser: &Optimiser,
 ) -> Result<(), CheckpointError> {
     let mut state = weights::to_state(params)?;
     for (param, moments) in params.trained().zip(optimiser.moments()) {
-        for (prefix, values) in [(FIRST, &moments.first), (SECOND, &moments.second)] {
+        let parts = [(FIRST, &moments.first), (SECOND, &moments.second)];
+        for (prefix, values) in parts.into_iter().filter(|(_, values)| !values.is_empty()) {
             let tensor = HostTensor::from_f32(param.shape(), values.clone())?;
             state.insert(format!("{prefix}{}", param.name()), tensor);
         }
     }
-    let text = serde_json::to_string(progress)
-        .map_err(|error| CheckpointError::Damaged { path: path.into(), why: error.to_string() })?;
-    let metadata = BTreeMap::from([(KEY.to_owned(), text)]);
+    let damaged = |error: serde_json::Error| CheckpointError::Damaged {
+        path: path.into(),
+        why: error.to_string(),
+    };
+    let text = serde_json::to_string(progress).map_err(damaged)?;
+    let n_steps = serde_json::to_string(optimiser.n_steps()).map_err(damaged)?;
+    let metadata = BTreeMap::from([(KEY.to_owned(), text), (N_STEPS_KEY.to_owned(), n_steps)]);
     write_safetensors(path, &state, &metadata, Precision::Full)?;
     Ok(())
 }
@@ -117,23 +123,29 @@ pub fn restore(
     path: &Path,
     run_sha256: &str,
     params: &ParamSet,
-    config: AdamWConfig,
-) -> Result<(Progress, AdamW), CheckpointError> {
+    groups: Vec<Group>,
+) -> Result<(Progress, Optimiser), CheckpointError> {
     let progress = read_progress(path)?;
     if progress.run_sha256 != run_sha256 {
         return Err(CheckpointError::OtherRun { path: path.to_owned() });
     }
+    let damaged = |why: String| CheckpointError::Damaged { path: path.to_owned(), why };
+    let n_steps = read_metadata(path)?.remove(N_STEPS_KEY);
+    let n_steps = n_steps.ok_or_else(|| damaged("it has no state of the optimiser".to_owned()))?;
+    let n_steps: Vec<u64> =
+        serde_json::from_str(&n_steps).map_err(|error| damaged(error.to_string()))?;
     let mut state = mmad_weights::read_all(path)?;
     weights::load(params, "", &state, "the checkpoint", "the run")?;
-    let moments = params
-        .trained()
-        .map(|param| {
-            let first = state.take_f32(&format!("{FIRST}{}", param.name()), &param.shape())?;
-            let second = state.take_f32(&format!("{SECOND}{}", param.name()), &param.shape())?;
-            Ok(Moments { first, second })
-        })
-        .collect::<Result<Vec<Moments>, mmad_weights::Error>>()?;
-    Ok((progress.clone(), AdamW::resume(config, progress.step, moments)))
+    let mut optimiser = Optimiser::new(groups, params);
+    optimiser.set_n_steps(&n_steps);
+    for (param, moments) in params.trained().zip(optimiser.moments_mut()) {
+        moments.first = state.take_f32(&format!("{FIRST}{}", param.name()), &param.shape())?;
+        if !moments.second.is_empty() {
+            moments.second =
+                state.take_f32(&format!("{SECOND}{}", param.name()), &param.shape())?;
+        }
+    }
+    Ok((progress, optimiser))
 }
 
 /// The checkpoint of the run in `folder`.

@@ -1,8 +1,11 @@
 //! The one training loop, for every method.
 //!
 //! ```text
-//! order of the epoch ─ pictures ─ frozen encoder (kept) ─ loss ─ gradients ─ clip ─ AdamW
+//! order of the epoch ─ pictures ─ frozen encoder (kept) ─ loss ─ gradients ─ clip ─ rule
 //! ```
+//!
+//! A method says which parameters are moved by which rule ([`optimiser::Group`]) and in which phase
+//! of the run.
 //!
 //! Everything random about a step is a function of the seed and the step's number, so a run that
 //! was killed and resumed ends with the same bits as one that was not.
@@ -10,8 +13,10 @@
 pub mod adamw;
 pub mod checkpoint;
 pub mod log;
+pub mod optimiser;
 pub mod pictures;
 pub mod plan;
+pub mod sgd;
 
 use std::io;
 use std::path::Path;
@@ -20,10 +25,10 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use mmad_data::DataError;
 
-use self::adamw::AdamW;
 use self::checkpoint::{CheckpointError, Progress};
 use self::log::{Log, LogLine};
-use self::pictures::Pictures;
+use self::optimiser::Optimiser;
+use self::pictures::{Pictures, Place};
 use self::plan::Plan;
 use crate::method::{Method, Observation};
 use crate::mode::TrainStep;
@@ -138,7 +143,6 @@ pub fn train(
     if pictures.is_empty() {
         return Err(TrainError::NoPictures);
     }
-    method.params().track(true);
     let trained = steps(method, pictures, run, watch);
     method.params().track(false);
     trained
@@ -153,12 +157,12 @@ fn steps(
     let config = &run.config.train;
     let saved = run.folder.map(checkpoint::path_in).filter(|path| run.resume && path.is_file());
     let (mut progress, mut optimiser) = if let Some(path) = saved {
-        checkpoint::restore(&path, run.run_sha256, method.params(), config.adamw)?
+        checkpoint::restore(&path, run.run_sha256, method.params(), method.groups(config))?
     } else {
         let plan = plan(method, pictures, run.config)?;
         let run_sha256 = run.run_sha256.to_owned();
         let progress = Progress { step: 0, plan, seconds: 0.0, run_sha256 };
-        (progress, AdamW::new(config.adamw, method.params()))
+        (progress, Optimiser::new(method.groups(config), method.params()))
     };
     let (mut log, mut losses) = match run.folder {
         Some(folder) => {
@@ -169,6 +173,8 @@ fn steps(
     };
     let first_step = progress.step;
     let plan = progress.plan;
+    let phase_shares = method.phase_shares();
+    let mut tracked_phase = None;
     watch.begin(&plan, progress.step);
 
     let start = Instant::now();
@@ -181,15 +187,20 @@ fn steps(
         let first = (progress.step % plan.steps_per_epoch()) as usize * plan.batch;
         let mut loader = pictures.start(&order[first..])?;
         for batch in order[first..].chunks(plan.batch) {
-            let seen = pictures.batch(batch, &mut loader, method);
+            let phase = plan.phase(progress.step, &phase_shares);
+            let place = Place { step: progress.step, phase };
+            let seen = pictures.batch(batch, &mut loader, method, place);
             let seen = seen.ok_or_else(|| all_unreadable(pictures))?;
-            let step = TrainStep::new(random::stream(run.config.seed, "step", progress.step));
+            if tracked_phase != Some(phase) {
+                method.params().track_only(|param| optimiser.moves(param, phase));
+                tracked_phase = Some(phase);
+            }
+            let noise = random::stream(run.config.seed, "step", progress.step);
+            let step = TrainStep::new(noise).in_phase(phase);
             let learning_rate = plan.learning_rate(config, progress.step);
             let taken = take_step(method, seen, &step, &mut optimiser, learning_rate);
-            let (loss, grad_norm) = taken.map_err(|(loss, grad_norm)| TrainError::Diverged {
-                step: progress.step + 1,
-                loss,
-                grad_norm,
+            let Taken { loss, grad_norm, .. } = taken.map_err(|(loss, grad_norm)| {
+                TrainError::Diverged { step: progress.step + 1, loss, grad_norm }
             })?;
             progress.step += 1;
             progress.seconds = seconds_before + start.elapsed().as_secs_f64();
@@ -234,26 +245,41 @@ fn all_unreadable(pictures: &mut Pictures) -> TrainError {
     }
 }
 
-/// Loss and gradient norm of the step, or the same where they are no numbers and nothing was moved.
-fn take_step(
+/// What a step did.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taken {
+    loss: f64,
+    grad_norm: f64,
+    /// Seconds of the loss, of its gradients, and of moving the parameters.
+    pub(crate) seconds: [f64; 3],
+}
+
+/// Takes a step; the error is loss and gradient norm where they are no numbers and nothing was
+/// moved.
+pub(crate) fn take_step(
     method: &dyn Method,
     seen: Observation,
     step: &TrainStep,
-    optimiser: &mut AdamW,
+    optimiser: &mut Optimiser,
     learning_rate: f64,
-) -> Result<(f64, f64), (f64, f64)> {
-    let loss = method.loss(&seen.map(Tensor::from_inner), step);
+) -> Result<Taken, (f64, f64)> {
+    let start = Instant::now();
+    let seen: Observation = seen.into_iter().map(Tensor::from_inner).collect();
+    let loss = method.loss(&seen, step);
     let value = f64::from(loss.clone().detach().into_scalar::<f32>());
     if !value.is_finite() {
         return Err((value, f64::NAN));
     }
+    let forward_s = start.elapsed().as_secs_f64();
     let gradients = loss.backward();
-    let grad_norm = method.params().grad_norm(&gradients);
-    if !grad_norm.is_finite() {
-        return Err((value, grad_norm));
+    let backward_s = start.elapsed().as_secs_f64() - forward_s;
+    let norms = optimiser.step(method.params(), &gradients, step.phase(), learning_rate);
+    let optimiser_s = start.elapsed().as_secs_f64() - forward_s - backward_s;
+    if !norms.total.is_finite() {
+        return Err((value, norms.total));
     }
-    optimiser.step(method.params(), &gradients, grad_norm, learning_rate);
-    Ok((value, grad_norm))
+    let seconds = [forward_s, backward_s, optimiser_s];
+    Ok(Taken { loss: value, grad_norm: norms.total, seconds })
 }
 
 /// Length of the run: its epochs, or what fits the time, measured on a few trial steps.
@@ -270,31 +296,47 @@ fn plan(
     let one_epoch = Plan::of_epochs(n_pictures, train.batch, 1);
     let order = one_epoch.order(config.seed, 0);
     let batch = &order[..one_epoch.batch];
-    let start = Instant::now();
-    let mut loader = pictures.start(batch)?;
-    let seen = pictures.batch(batch, &mut loader, method);
-    let seen = seen.ok_or_else(|| all_unreadable(pictures))?;
-    let first_look_s = start.elapsed().as_secs_f64() / batch.len() as f64;
-    let step_s = trial_step_s(method, &seen, config);
+    let (mut step_s, mut first_look_s) = (0.0, 0.0);
+    for (phase, share) in method.phase_shares().into_iter().enumerate() {
+        let start = Instant::now();
+        let mut loader = pictures.start(batch)?;
+        let seen = pictures.batch(batch, &mut loader, method, Place { step: 0, phase });
+        let seen = seen.ok_or_else(|| all_unreadable(pictures))?;
+        first_look_s += share * start.elapsed().as_secs_f64() / batch.len() as f64;
+        step_s += share * trial_step_s(method, &seen, phase, config);
+    }
     let budget_s = train.minutes * 60.0;
     Ok(Plan::of_time(n_pictures, train.batch, budget_s, step_s, first_look_s))
 }
 
-/// Seconds of a step, the shortest of three whose effects are undone.
-fn trial_step_s(method: &dyn Method, seen: &Observation, config: &RunConfig) -> f64 {
+/// Trial steps at least and at most, and the share of the budget that they may take in between.
+const N_TRIALS: [usize; 2] = [3, 40];
+const TRIAL_SHARE: f64 = 0.02;
+
+/// Seconds of a step: the quicker quarter of some trial steps, whose effects are undone. The first
+/// ones are slower, because they build tables and touch memory for the first time, and others may
+/// be, because something else is running.
+fn trial_step_s(method: &dyn Method, seen: &Observation, phase: usize, config: &RunConfig) -> f64 {
     let params = method.params();
     let before: Vec<Vec<f32>> = params.iter().map(crate::params::Param::values).collect();
-    let mut optimiser = AdamW::new(config.train.adamw, params);
-    let mut shortest = f64::INFINITY;
-    for trial in 0..3 {
-        let step = TrainStep::new(random::stream(config.seed, "trial step", trial));
+    let mut optimiser = Optimiser::new(method.groups(&config.train), params);
+    params.track_only(|param| optimiser.moves(param, phase));
+    let budget_s = config.train.minutes * 60.0 * TRIAL_SHARE;
+    let mut seconds = Vec::new();
+    let all = Instant::now();
+    while seconds.len() < N_TRIALS[0]
+        || (seconds.len() < N_TRIALS[1] && all.elapsed().as_secs_f64() < budget_s)
+    {
+        let noise = random::stream(config.seed, "trial step", seconds.len() as u64);
+        let step = TrainStep::new(noise).in_phase(phase);
         let start = Instant::now();
         // A trial that diverges still took its time; the run itself will report it.
         let _ = take_step(method, seen.clone(), &step, &mut optimiser, 1e-6);
-        shortest = shortest.min(start.elapsed().as_secs_f64());
+        seconds.push(start.elapsed().as_secs_f64());
     }
     for (param, values) in params.iter().zip(before) {
         param.set_values(values);
     }
-    shortest
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 4]
 }

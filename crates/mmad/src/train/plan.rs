@@ -50,6 +50,18 @@ impl Plan {
         step / self.steps_per_epoch()
     }
 
+    /// Number of the phase that `step` belongs to, from 0, where the run is shared out by `shares`.
+    pub fn phase(&self, step: u64, shares: &[f64]) -> usize {
+        let mut end = 0.0;
+        for (phase, share) in shares.iter().enumerate() {
+            end += share * self.n_steps as f64;
+            if (step as f64) < end {
+                return phase;
+            }
+        }
+        shares.len().saturating_sub(1)
+    }
+
     /// The pictures of an epoch in their order.
     pub fn order(&self, seed: u64, epoch: u64) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.n_pictures).collect();
@@ -68,7 +80,7 @@ impl Plan {
         let factor = match config.schedule {
             // Per iteration, as the reference does; its run has a drop at 400 of 500 epochs.
             Schedule::Step if step >= 0.8 * self.n_steps as f64 => 0.1,
-            Schedule::Step => 1.0,
+            Schedule::Step | Schedule::Constant => 1.0,
             Schedule::Cosine => {
                 let done = (step - n_warmup) / (self.n_steps as f64 - n_warmup).max(1.0);
                 0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos())
@@ -107,6 +119,14 @@ mod tests {
         let plan = Plan::of_epochs(800, 8, 500);
         assert_eq!(plan.learning_rate(&config, 39_999), 2.5e-3);
         assert!((plan.learning_rate(&config, 40_000) - 2.5e-4).abs() < 1e-12);
+    }
+
+    #[test]
+    fn phases_follow_their_shares() {
+        let plan = Plan::of_epochs(10, 1, 1);
+        let phases: Vec<usize> = (0..10).map(|step| plan.phase(step, &[0.2, 0.8])).collect();
+        assert_eq!(phases, [0, 0, 1, 1, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(plan.phase(9, &[1.0]), 0);
     }
 
     #[test]

@@ -172,6 +172,7 @@ fn router_scoring() {
         golden.fill(&params);
         params.track(true);
         let routing = router.forward_placed(golden.map("input", &device), &SCORE);
+        golden.check_map("offsets", router.offsets(golden.map("input", &device)), 1e-5);
         golden.check_map("channel_attention", routing.channel_gate, 1e-5);
         golden.check_map("spatial_attention", routing.spatial_gate, 1e-5);
         let n_kept = golden.values("K")[0] as usize;
@@ -195,24 +196,36 @@ fn router_training() {
         golden.fill(&params);
         params.track(true);
         let step = TrainStep::replay([golden.values("gumbel").to_vec()]);
-        let routing = router.forward_placed(golden.map("input", &device), &Mode::Train(&step));
+        let input = golden.map("input", &device).require_grad();
+        let routing = router.forward_placed(input.clone(), &Mode::Train(&step));
+        let offsets = router.offsets(input.clone());
         golden.check("output.0", &values(routing.keep.clone()), 0.0);
+        golden.check_map("output.1", offsets.clone(), 1e-5);
         golden.check_map("output.2", routing.channel_gate.clone(), 1e-5);
         golden.check_map("output.3", routing.spatial_gate.clone(), 1e-5);
-        // The offsets (`output.1`) have no effect on the model and are not computed, so only the
-        // gradients of the three heads' own parameters can be compared here.
         let keep = routing.keep.reshape(<[usize; 3]>::try_from(golden.shape("output.0")).unwrap());
         let loss = (keep * golden.tensor::<3>("cotangent.0", &device)).sum()
+            + (offsets * golden.map("cotangent.1", &device)).sum()
             + (routing.channel_gate * golden.map("cotangent.2", &device)).sum()
             + (routing.spatial_gate * golden.map("cotangent.3", &device)).sum();
         let grads = loss.backward();
-        for param in params.trained() {
-            let heads = ["out_CA.", "out_SA.", "out_mask."];
-            if heads.iter().any(|head| param.name().starts_with(head)) {
-                let name = format!("grad.{}", param.name());
-                golden.check(&name, &param.grad(&grads).unwrap(), 1e-5);
-            }
-        }
+        golden.check_map("grad.input", input.grad(&grads).unwrap(), 1e-5);
+        golden.check_grads("grad.", &params, &grads, 1e-5);
+    }
+}
+
+/// The warp has no effect on the model; its twin shows what the offsets mean.
+#[test]
+fn flow_warp() {
+    for golden in files("04_flow_warp") {
+        let device = device();
+        let map = golden.map("input.0", &device).require_grad();
+        let offsets = golden.map("input.1", &device).require_grad();
+        let warped = mmad::ops::reference::flow_warp(map.clone(), offsets.clone());
+        golden.check_map("output", warped.clone(), 1e-5);
+        let grads = (warped * golden.map("cotangent", &device)).sum().backward();
+        golden.check_map("grad.input.0", map.grad(&grads).unwrap(), 1e-5);
+        golden.check_map("grad.input.1", offsets.grad(&grads).unwrap(), 1e-5);
     }
 }
 

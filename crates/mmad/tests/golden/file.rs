@@ -23,7 +23,7 @@ pub fn folder() -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
-/// Every file whose name begins with `prefix`, in order of name.
+/// Every file whose name begins with `prefix`, in order of name; the prefix may have a folder.
 ///
 /// Prints that the test was skipped where the folder is absent; fails where the folder is there
 /// and no file matches.
@@ -31,6 +31,10 @@ pub fn files(prefix: &str) -> Vec<Golden> {
     let Some(folder) = folder() else {
         eprintln!("skipped: no golden folder; set MMAD_GOLDEN to run {prefix}*");
         return Vec::new();
+    };
+    let (folder, prefix) = match prefix.rsplit_once('/') {
+        Some((inner, prefix)) => (folder.join(inner), prefix),
+        None => (folder, prefix),
     };
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap()
@@ -60,6 +64,7 @@ impl Golden {
                     Dtype::F32 => numbers(data, f32::from_le_bytes),
                     Dtype::F64 => numbers(data, |bytes| f64::from_le_bytes(bytes) as f32),
                     Dtype::I32 => numbers(data, |bytes| i32::from_le_bytes(bytes) as f32),
+                    Dtype::U8 => data.iter().copied().map(f32::from).collect(),
                     Dtype::I64 => numbers(data, |bytes| i64::from_le_bytes(bytes) as f32),
                     dtype => panic!("{name}: unexpected {dtype:?}"),
                 };

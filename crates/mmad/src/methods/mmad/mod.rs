@@ -18,11 +18,12 @@ pub mod ss2d;
 
 use burn::tensor::{Device, Tensor};
 
-use self::model::{ConfigError, Mmad};
-use crate::method::{Method, MethodEntry, Observation};
+use self::model::Mmad;
+use crate::anomaly_map::cosine_maps;
+use crate::method::{BuildError, Method, MethodEntry, Observation, ScoredMap};
 use crate::mode::{Mode, TrainStep};
 use crate::params::ParamSet;
-use crate::run_file::RunConfig;
+use crate::run_file::{Preset, RunConfig};
 
 /// MMAD in the list of methods.
 pub const ENTRY: MethodEntry = MethodEntry {
@@ -30,10 +31,16 @@ pub const ENTRY: MethodEntry = MethodEntry {
     about: "frozen encoder, dilated Mamba fuser, hybrid Mamba decoder; one model for many classes",
     source: "Ma et al., \"A Unified Model for Multi-class Unsupervised Anomaly Detection with \
              State Space Model\"",
+    needs: "any encoder; resnet34 in the paper",
+    recipe,
     build,
 };
 
-fn build(config: &RunConfig, device: &Device) -> Result<Box<dyn Method>, ConfigError> {
+fn recipe(preset: Preset) -> Option<RunConfig> {
+    matches!(preset, Preset::Paper | Preset::Quick).then(|| RunConfig::preset(preset))
+}
+
+fn build(config: &RunConfig, device: &Device) -> Result<Box<dyn Method>, BuildError> {
     Ok(Box::new(Mmad::new(&config.mmad, config.encoder.arch, config.seed, device)?))
 }
 
@@ -51,15 +58,18 @@ impl Method for Mmad {
     }
 
     fn observe(&self, images: Tensor<4>) -> Observation {
-        self.observe(images)
+        self.observe(images).into()
     }
 
     fn loss(&self, seen: &Observation, step: &TrainStep) -> Tensor<1> {
-        self.loss(seen, step)
+        self.loss(three(seen), step)
     }
 
-    fn rebuild(&self, seen: &Observation) -> Observation {
-        let rebuilt = self.rebuild(seen, &Mode::SCORE);
-        rebuilt.try_into().expect("the decoder has three outputs")
+    fn score(&self, seen: &Observation, height: usize, width: usize) -> Vec<ScoredMap> {
+        cosine_maps(seen, &self.rebuild(three(seen), &Mode::SCORE), height, width)
     }
+}
+
+fn three(seen: &Observation) -> &[Tensor<4>; 3] {
+    seen.as_slice().try_into().expect("`observe` gives three maps")
 }

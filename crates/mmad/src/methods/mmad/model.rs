@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dmf::{ChannelAttentionUse, Dmf, DmfConfig};
 use super::hmd::{Hmd, HmdConfig};
-use crate::encoder::{Arch, Resnet};
+use crate::encoder::{Arch, Backbone};
 use crate::mode::{Mode, TrainStep};
 use crate::ops;
 use crate::params::{Builder, Init, InitRule, ParamSet, Scope, Weight};
@@ -194,7 +194,7 @@ impl MmadConfig {
 /// MMAD with its frozen encoder.
 #[derive(Debug, Clone)]
 pub struct Mmad {
-    encoder: Resnet,
+    encoder: Backbone,
     projections: Option<[Weight<2>; 3]>,
     standards: Option<[Standard; 3]>,
     dmf: Dmf,
@@ -203,9 +203,6 @@ pub struct Mmad {
     n_scan_table_values: usize,
     device: Device,
 }
-
-/// Prefix of the encoder's parameters.
-pub const ENCODER_PREFIX: &str = "net_t.";
 
 impl Mmad {
     /// Builds the model with fresh weights; the encoder's are to be loaded before use.
@@ -251,7 +248,7 @@ impl Mmad {
         let fuser_scope = root.sub("mamba_fuser").with_rule(InitRule::Fuser);
         let encoder_scope = root.sub("net_t").with_rule(InitRule::Fuser).frozen();
         Ok(Self {
-            encoder: Resnet::new(&encoder_scope, encoder),
+            encoder: Backbone::new(&encoder_scope, encoder),
             projections: projections(&root, encoder, config.widths),
             standards: standards(&root, config),
             dmf: Dmf::new(&fuser_scope, &dmf),
@@ -274,7 +271,7 @@ impl Mmad {
     }
 
     /// The frozen encoder.
-    pub fn encoder(&self) -> &Resnet {
+    pub fn encoder(&self) -> &Backbone {
         &self.encoder
     }
 
@@ -285,7 +282,7 @@ impl Mmad {
     /// - `images`: `[b, h, w, 3]`, normalised; `h` and `w` multiples of 32
     /// - output `i`: `[b, h / s, w / s, widths[i]]`, `s` = 4, 8, 16
     pub fn observe(&self, images: Tensor<4>) -> [Tensor<4>; 3] {
-        let maps = self.project(self.encoder.forward(images, false));
+        let maps = self.project(self.encoder.forward(images));
         match &self.standards {
             None => maps,
             Some(standards) => {
@@ -317,7 +314,7 @@ impl Mmad {
         if let Some(projections) = &self.projections {
             for (level, projection) in projections.iter().enumerate() {
                 let maps = images.iter().map(|image| {
-                    let [m0, m1, m2] = self.encoder.forward(image.clone(), false);
+                    let [m0, m1, m2] = self.encoder.forward(image.clone());
                     [m0, m1, m2].into_iter().nth(level).expect("there are three levels")
                 });
                 let [width, channels] = projection.get().dims();
@@ -328,7 +325,7 @@ impl Mmad {
         if let Some(standards) = &self.standards {
             for (level, standard) in standards.iter().enumerate() {
                 let maps = images.iter().map(|image| {
-                    let maps = self.project(self.encoder.forward(image.clone(), false));
+                    let maps = self.project(self.encoder.forward(image.clone()));
                     maps.into_iter().nth(level).expect("there are three levels")
                 });
                 let (mean, scale) = mean_and_scale(maps);

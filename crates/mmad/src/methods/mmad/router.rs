@@ -11,7 +11,7 @@
 //! Differences: the reference samples Gumbel noise in scoring too and averages the share of kept
 //! tokens over the batch. Here scoring keeps the expected share of each picture, so a score
 //! depends on the picture and the weights alone. The offsets steer an attention over one element
-//! and have no effect: their weights are loaded, saved and counted, never used.
+//! and have no effect: they are computed where somebody asks for them, and nothing here does.
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
 
@@ -41,7 +41,11 @@ pub struct Router {
     spatial_gate: Conv2d,
     mask_hidden: Linear,
     mask_out: Linear,
+    offsets: [Linear1x1; 2],
 }
+
+/// Largest offset, in pixels.
+const MAX_OFFSET_PX: f64 = 8.0;
 
 /// A 1×1 convolution kept in the checkpoint's shape `[n_out, n_in, 1, 1]`.
 #[derive(Debug, Clone)]
@@ -77,9 +81,10 @@ impl Router {
         let hidden = n_in / 4;
         let reduce = Linear1x1::new(&scope.sub("in_conv.0"), n_in, hidden, true);
         let norm = LayerNorm::new(&scope.sub("in_conv.1"), hidden, 1e-6);
-        // The offsets have no effect; their weights exist for the checkpoint alone.
-        Linear1x1::new(&scope.sub("out_offsets.0"), hidden, n_in / 8, true);
-        Linear1x1::new(&scope.sub("out_offsets.2"), n_in / 8, 2, true);
+        let offsets = [
+            Linear1x1::new(&scope.sub("out_offsets.0"), hidden, n_in / 8, true),
+            Linear1x1::new(&scope.sub("out_offsets.2"), n_in / 8, 2, true),
+        ];
         Self {
             reduce,
             norm,
@@ -87,6 +92,7 @@ impl Router {
             spatial_gate: Conv2d::new(&scope.sub("out_SA.0"), ConvConfig::new(hidden, 1, 3)),
             mask_hidden: Linear::new(&scope.sub("out_mask.0"), 1, 1, true),
             mask_out: Linear::new(&scope.sub("out_mask.2"), 1, 2, true),
+            offsets,
         }
     }
 
@@ -104,9 +110,7 @@ impl Router {
     /// - `placed`: `[b, h, w, channels + 2]`, the last two being row and column
     pub fn forward_placed(&self, placed: Tensor<4>, mode: &Mode<'_>) -> Routing {
         let [batch, height, width, _] = placed.dims();
-        let f = self.reduce.forward(placed);
-        let f = activation::leaky_relu(self.norm.forward(f), LEAK);
-
+        let f = self.reduced(placed);
         let mean = f.clone().mean_dim(1).mean_dim(2);
         let scores = f.clone().mean_dim(3).reshape([batch, height * width, 1]);
         let scores = activation::leaky_relu(self.mask_hidden.forward(scores), LEAK);
@@ -123,6 +127,25 @@ impl Router {
             channel_gate: activation::sigmoid(self.channel_gate.forward(mean)),
             spatial_gate: activation::sigmoid(self.spatial_gate.forward(f)),
         }
+    }
+
+    /// Where the reference's attention would look for its keys: shift to the right and down of
+    /// every pixel, in pixels. Its windows hold one element, so the keys never matter.
+    ///
+    /// # Shapes
+    ///
+    /// - `placed`: as of [`Router::forward_placed`]; output: `[b, h, w, 2]`, within 8 pixels
+    pub fn offsets(&self, placed: Tensor<4>) -> Tensor<4> {
+        let [hidden, out] = &self.offsets;
+        let x = activation::leaky_relu(hidden.forward(self.reduced(placed)), LEAK);
+        out.forward(x).tanh().mul_scalar(MAX_OFFSET_PX)
+    }
+
+    /// # Shapes
+    ///
+    /// - `placed`: `[b, h, w, channels + 2]`; output: `[b, h, w, (channels + 2) / 4]`
+    fn reduced(&self, placed: Tensor<4>) -> Tensor<4> {
+        activation::leaky_relu(self.norm.forward(self.reduce.forward(placed)), LEAK)
     }
 }
 

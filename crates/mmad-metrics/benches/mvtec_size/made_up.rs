@@ -1,24 +1,13 @@
-//! Times the metrics on made-up maps in the numbers and sizes of MVTec AD: 15 classes, 1,725
-//! pictures of 256x256 pixels, 1,258 of them defective.
+//! Made-up maps in the numbers and sizes of MVTec AD.
 //!
-//! ```text
-//! cargo run --release -p mmad-metrics --example bench_mvtec_size
-//! ```
-//!
-//! Maps are noise on three scales and soft blobs (on defects, mostly, and sometimes beside them),
-//! smoothed with a Gaussian of sigma 4, as the maps of reconstruction methods are. Only the metrics
-//! are timed, in CPU seconds of one thread, the least of several runs per class. The classes are
-//! made one at a time.
+//! Noise on three scales and soft blobs (on defects, mostly, and sometimes beside them), smoothed
+//! with a Gaussian of sigma 4, as the maps of reconstruction methods are. Every machine makes the
+//! same ones.
 
-#![allow(clippy::print_stdout)]
-
-use std::process::ExitCode;
-use std::time::Instant;
-
-use mmad_metrics::{METRICS, MetricOptions, Protocol, ScoredImage, class_metrics};
+use mmad_metrics::{ImageScore, ScoredImage};
 
 /// Class, test pictures, defective ones among them.
-const MVTEC: [(&str, usize, usize); 15] = [
+pub(super) const MVTEC: [(&str, usize, usize); 15] = [
     ("bottle", 83, 63),
     ("cable", 150, 92),
     ("capsule", 132, 109),
@@ -35,97 +24,16 @@ const MVTEC: [(&str, usize, usize); 15] = [
     ("wood", 79, 60),
     ("zipper", 151, 119),
 ];
-const SIDE: usize = 256;
-const N_RUNS: usize = 5;
-
-fn main() -> ExitCode {
-    let options = match std::env::args().nth(1).as_deref() {
-        None => MetricOptions::default(),
-        Some("ader") => MetricOptions { protocol: Protocol::Ader, ..MetricOptions::default() },
-        Some(other) => {
-            println!("unknown argument `{other}`: give `ader` or nothing");
-            return ExitCode::from(2);
-        }
-    };
-    print!("{:12}{:>8}{:>10}{:>10}", "class", "images", "defect %", "CPU s");
-    for metric in METRICS {
-        print!("{:>9}", metric.heading);
-    }
-    println!();
-
-    let (mut cpu_s, mut pixels, mut defective) = (0.0, 0, 0);
-    for (seed, (name, n_images, n_anomalous)) in MVTEC.into_iter().enumerate() {
-        let class = Class::made_up(n_images, n_anomalous, seed as u64);
-        let images = class.images();
-        let mut least_s = f64::INFINITY;
-        let mut result = None;
-        for _ in 0..N_RUNS {
-            let clock = CpuClock::start();
-            let metrics = class_metrics(&images, &options);
-            least_s = least_s.min(clock.seconds());
-            result = Some(metrics);
-        }
-        let Some(Ok(metrics)) = result else {
-            println!("{name}: {result:?}");
-            return ExitCode::FAILURE;
-        };
-        cpu_s += least_s;
-        pixels += metrics.counts.pixels;
-        defective += metrics.counts.anomalous_pixels;
-        let share = percent(metrics.counts.anomalous_pixels, metrics.counts.pixels);
-        print!("{name:12}{n_images:8}{share:10.2}{least_s:10.4}");
-        for metric in METRICS {
-            print!("{:9.1}", 100.0 * metric.of(&metrics).clone().unwrap_or(f64::NAN));
-        }
-        println!();
-    }
-    println!(
-        "all: {cpu_s:.3} CPU s for {pixels} pixels ({:.2} % defective), {:.2} ns per pixel",
-        percent(defective, pixels),
-        1e9 * cpu_s / pixels as f64
-    );
-    ExitCode::SUCCESS
-}
-
-fn percent(part: u64, whole: u64) -> f64 {
-    100.0 * part as f64 / whole as f64
-}
-
-/// CPU time of this thread where Linux tells it, else wall time.
-struct CpuClock {
-    cpu_ns: Option<u64>,
-    wall: Instant,
-}
-
-impl CpuClock {
-    fn start() -> Self {
-        Self { cpu_ns: thread_cpu_ns(), wall: Instant::now() }
-    }
-
-    fn seconds(&self) -> f64 {
-        match (self.cpu_ns, thread_cpu_ns()) {
-            (Some(start), Some(end)) => (end - start) as f64 / 1e9,
-            _ => self.wall.elapsed().as_secs_f64(),
-        }
-    }
-}
-
-fn thread_cpu_ns() -> Option<u64> {
-    // The kernel brings its figure up to date when a thread gives way.
-    std::thread::yield_now();
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    text.split_whitespace().next()?.parse().ok()
-}
-
+pub(super) const SIDE: usize = 256;
 /// The maps and masks of one class, one after the other.
-struct Class {
-    maps: Vec<f32>,
-    masks: Vec<u8>,
+pub(super) struct Class {
+    pub(super) maps: Vec<f32>,
+    pub(super) masks: Vec<u8>,
     n_good: usize,
 }
 
 impl Class {
-    fn made_up(n_images: usize, n_anomalous: usize, seed: u64) -> Self {
+    pub(super) fn made_up(n_images: usize, n_anomalous: usize, seed: u64) -> Self {
         let mut random = Random(seed);
         let n_good = n_images - n_anomalous;
         let mut class = Self { maps: Vec::new(), masks: Vec::new(), n_good };
@@ -137,8 +45,9 @@ impl Class {
         class
     }
 
-    /// All pictures with a mask, the good ones too, as a loader hands them over.
-    fn images(&self) -> Vec<ScoredImage<'_>> {
+    /// All pictures with a mask, the good ones too, as a loader hands them over. Their scores are
+    /// taken here.
+    pub(super) fn images(&self) -> Vec<ScoredImage<'_>> {
         let pictures = self.maps.chunks(SIDE * SIDE).zip(self.masks.chunks(SIDE * SIDE));
         pictures
             .enumerate()
@@ -147,7 +56,7 @@ impl Class {
                 width: SIDE,
                 map,
                 mask: Some(mask),
-                score: map.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+                score: ImageScore::Max.of(map, SIDE).unwrap_or(0.0),
                 is_anomalous: index >= self.n_good,
             })
             .collect()
