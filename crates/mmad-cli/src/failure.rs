@@ -109,6 +109,7 @@ macro_rules! with_hint {
 
 with_hint! {
     mmad::calibrate::CalibrationError => Status::Error,
+    mmad::compare::CompareError => Status::Error,
     mmad::detector::DetectorError => Status::Error,
     mmad::evaluate::EvaluateError => Status::Error,
     mmad::fit::FitError => Status::Error,

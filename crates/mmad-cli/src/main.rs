@@ -3,7 +3,9 @@
 mod allocator;
 mod commands;
 mod failure;
+mod machine;
 mod output;
+mod report_page;
 
 use std::process::ExitCode;
 
@@ -35,6 +37,7 @@ enum Command {
     Train(commands::train::TrainArgs),
     Calibrate(commands::calibrate::CalibrateArgs),
     Eval(commands::eval::EvalArgs),
+    Compare(commands::compare::CompareArgs),
     Metrics(commands::metrics::MetricsArgs),
     Predict(commands::predict::PredictArgs),
     Verify(commands::verify::VerifyArgs),
@@ -82,6 +85,7 @@ fn run(command: Command, output: &mut Output) -> Result<Status, Failure> {
         Command::Train(args) => commands::train::run(&args, output),
         Command::Calibrate(args) => commands::calibrate::run(&args, output),
         Command::Eval(args) => commands::eval::run(&args, output),
+        Command::Compare(args) => commands::compare::run(&args, output),
         Command::Metrics(args) => commands::metrics::run(&args, output),
         Command::Predict(args) => commands::predict::run(&args, output),
         Command::Verify(args) => commands::verify::run(&args, output),

@@ -6,6 +6,7 @@ mod cli {
     mod bench;
     mod calibrate;
     mod command_line;
+    mod compare;
     mod data;
     mod demo;
     mod divergence;

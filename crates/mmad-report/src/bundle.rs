@@ -12,20 +12,26 @@ use sha2::{Digest as _, Sha256};
 pub const STYLE: &str = include_str!("../assets/report.css");
 
 /// File name and text of the page's ES modules, each after those it imports. A server can hand
-/// them out under one folder; all but `report.js` know nothing of where their data comes from.
-pub const MODULES: [(&str, &str); 12] = [
+/// them out under one folder; all but the last, which are one per kind of page, know nothing of
+/// where their data comes from.
+pub const MODULES: [(&str, &str); 17] = [
     ("dom.js", include_str!("../assets/js/dom.js")),
     ("stats.js", include_str!("../assets/js/stats.js")),
     ("colour.js", include_str!("../assets/js/colour.js")),
     ("picture.js", include_str!("../assets/js/picture.js")),
+    ("thumbs.js", include_str!("../assets/js/thumbs.js")),
     ("histogram.js", include_str!("../assets/js/histogram.js")),
     ("curve.js", include_str!("../assets/js/curve.js")),
     ("curves.js", include_str!("../assets/js/curves.js")),
     ("outcome.js", include_str!("../assets/js/outcome.js")),
+    ("mistakes.js", include_str!("../assets/js/mistakes.js")),
     ("viewer.js", include_str!("../assets/js/viewer.js")),
     ("gallery.js", include_str!("../assets/js/gallery.js")),
     ("page.js", include_str!("../assets/js/page.js")),
+    ("scatter.js", include_str!("../assets/js/scatter.js")),
+    ("explorer.js", include_str!("../assets/js/explorer.js")),
     ("report.js", include_str!("../assets/js/report.js")),
+    ("compare.js", include_str!("../assets/js/compare.js")),
 ];
 
 /// The style sheet as it is inlined.
@@ -33,10 +39,39 @@ pub(crate) fn style() -> String {
     unix_lines(STYLE)
 }
 
-/// All modules as one.
-pub(crate) fn script() -> String {
+/// The module with which a page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// The report of one evaluation.
+    Report,
+    /// Two evaluations side by side.
+    Compare,
+}
+
+impl Entry {
+    const ALL: [Self; 2] = [Self::Report, Self::Compare];
+
+    fn module(self) -> &'static str {
+        match self {
+            Self::Report => "report.js",
+            Self::Compare => "compare.js",
+        }
+    }
+
+    /// The element that holds the data of the page.
+    pub(crate) fn data_id(self) -> &'static str {
+        match self {
+            Self::Report => "report-data",
+            Self::Compare => "comparison-data",
+        }
+    }
+}
+
+/// All modules that a page needs, as one.
+pub(crate) fn script(entry: Entry) -> String {
     let mut script = String::new();
-    for (name, module) in MODULES {
+    let is_other = |name: &str| Entry::ALL.iter().any(|e| *e != entry && e.module() == name);
+    for (name, module) in MODULES.into_iter().filter(|(name, _)| !is_other(name)) {
         script.push_str("// ");
         script.push_str(name);
         script.push('\n');
@@ -86,10 +121,16 @@ mod tests {
             }
             seen.insert(file);
         }
-        let script = script();
-        assert!(!script.lines().any(|l| l.starts_with("import") || l.starts_with("export")));
-        assert!(!script.contains("</script"), "it would end the script element");
-        assert!(!script.contains("<!--"), "it would open a comment in the script element");
+        for entry in Entry::ALL {
+            let script = script(entry);
+            assert!(!script.lines().any(|l| l.starts_with("import") || l.starts_with("export")));
+            assert!(!script.contains("</script"), "it would end the script element");
+            assert!(!script.contains("<!--"), "it would open a comment in the script element");
+            let others = Entry::ALL.iter().filter(|other| **other != entry);
+            assert!(
+                others.clone().all(|other| !script.contains(&format!("// {}\n", other.module())))
+            );
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The map arrives with `0.5` at the threshold. Nothing is stretched to the range of one picture,
 //! so a good part looks calm however little its map varies, and two pictures can be compared.
-//! The colour maps of `matplotlib` (inferno, viridis) grow evenly in lightness and can be told
+//! The colour maps of `matplotlib` (inferno, viridis, cividis) grow evenly in lightness and can be told
 //! apart with any common colour vision.
 
 use crate::error::ReportError;
@@ -22,17 +22,20 @@ pub enum Colormap {
     Inferno,
     /// Dark blue, green, yellow.
     Viridis,
+    /// Dark blue, grey, yellow: the same to eyes that do not tell red from green.
+    Cividis,
 }
 
 impl Colormap {
     /// Every colour map, the default first.
-    pub const ALL: [Self; 2] = [Self::Inferno, Self::Viridis];
+    pub const ALL: [Self; 3] = [Self::Inferno, Self::Viridis, Self::Cividis];
 
     /// The name people know it by.
     pub fn name(self) -> &'static str {
         match self {
             Self::Inferno => "inferno",
             Self::Viridis => "viridis",
+            Self::Cividis => "cividis",
         }
     }
 
@@ -50,6 +53,7 @@ impl Colormap {
         let gradient = match self {
             Self::Inferno => colorous::INFERNO,
             Self::Viridis => colorous::VIRIDIS,
+            Self::Cividis => colorous::CIVIDIS,
         };
         gradient.eval_rational(usize::from(level), 256).as_array()
     }

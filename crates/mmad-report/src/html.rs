@@ -1,5 +1,7 @@
 //! One page with everything, which works from a folder without a network.
 //!
+//! This file makes the frame and the data of a page; `sections.rs` what can be read in it.
+//!
 //! What can be read without a script (numbers, table, run card) is plain HTML. Scores and pictures
 //! travel as JSON and are drawn by the script. The page's own Content-Security-Policy allows that
 //! one script and style by their hashes and no request at all, so a file name from a data set can
@@ -16,21 +18,18 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
 
-use crate::bundle;
+use crate::bundle::{self, Entry};
 use crate::colour::Colormap;
-use crate::confusion::Confusion;
 use crate::error::ReportError;
 use crate::escape;
 use crate::report::{Curve, Report, ReportPicture, ScoreRow};
-use crate::tables::{ResultTable, percent};
+use crate::sections;
+use crate::sheet::ThumbnailSheet;
 
 /// A hot spot on a dark square.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' \
     viewBox='0 0 16 16'%3E%3Crect width='16' height='16' rx='4' fill='%23211a3d'/%3E%3Ccircle \
     cx='10' cy='6.5' r='3.2' fill='%23f98e09'/%3E%3C/svg%3E";
-
-/// The scale of [`ScoreRow::score01`] puts the shipped threshold here.
-const SHIPPED: f64 = 0.5;
 
 /// What the script reads.
 #[derive(Serialize)]
@@ -39,6 +38,11 @@ struct PageData<'a> {
     scores: &'a [ScoreRow],
     pictures: &'a [ReportPicture],
     curves: &'a [Curve],
+    sheets: &'a [ThumbnailSheet],
+    /// Class and shipped review threshold, on the scale of the scores.
+    reviews: Vec<(&'a str, f64)>,
+    /// Class, a place on the scale of the scores, and the raw score there.
+    anchors: Vec<(&'a str, f64, f64)>,
     /// Name of a copy button and the text it copies.
     copies: Vec<(&'static str, String)>,
     /// Name of a colour map and its 256 times three bytes in base64.
@@ -52,15 +56,20 @@ struct PageData<'a> {
 /// What [`Report::check`] finds; [`ReportError::Json`] for data that JSON cannot hold.
 pub fn render(report: &Report) -> Result<String, ReportError> {
     report.check()?;
+    let data = serde_json::to_string(&page_data(report))?;
+    Ok(frame(&report.title, &sections::report(report), Entry::Report, &data))
+}
+
+/// A page around `body` whose script reads `data`, a JSON text.
+pub(crate) fn frame(title: &str, body: &Markup, entry: Entry, data: &str) -> String {
     let style = bundle::style();
-    let script = bundle::script();
+    let script = bundle::script(entry);
     let policy = format!(
         "default-src 'none'; img-src data:; script-src {}; style-src {}; base-uri 'none'; \
          form-action 'none'",
         bundle::csp_hash(&script),
         bundle::csp_hash(&style)
     );
-    let data = escape::json_in_script(&serde_json::to_string(&page_data(report))?);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -69,18 +78,20 @@ pub fn render(report: &Report) -> Result<String, ReportError> {
                 meta http-equiv="Content-Security-Policy" content=(policy);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (report.title) }
+                title { (title) }
                 link rel="icon" href=(ICON);
                 style { (PreEscaped(style)) }
             }
             body {
-                (body(report))
-                script type="application/json" id="report-data" { (PreEscaped(data)) }
+                (body)
+                script type="application/json" id=(entry.data_id()) {
+                    (PreEscaped(escape::json_in_script(data)))
+                }
                 script type="module" { (PreEscaped(script)) }
             }
         }
     };
-    Ok(page.into_string())
+    page.into_string()
 }
 
 /// Writes the page to `path`, whole or not at all.
@@ -89,7 +100,11 @@ pub fn render(report: &Report) -> Result<String, ReportError> {
 ///
 /// What [`render`] finds; [`ReportError::Write`] when the file cannot be written.
 pub fn write_page(report: &Report, path: &Path) -> Result<(), ReportError> {
-    let page = render(report)?;
+    write_whole(&render(report)?, path)
+}
+
+/// Writes a text to `path`, whole or not at all.
+pub(crate) fn write_whole(page: &str, path: &Path) -> Result<(), ReportError> {
     let write = || -> std::io::Result<()> {
         // The process number keeps two writers of the same report apart.
         let mut name = OsString::from(".");
@@ -114,6 +129,14 @@ fn page_data(report: &Report) -> PageData<'_> {
         scores: &report.scores,
         pictures: &report.pictures,
         curves: &report.curves,
+        sheets: &report.sheets,
+        reviews: report
+            .calibration
+            .iter()
+            .flat_map(|card| &card.classes)
+            .filter_map(|class| Some((class.class.as_str(), class.review01?)))
+            .collect(),
+        anchors: anchors(report),
         copies: vec![
             ("Copy as Markdown", report.table.to_markdown()),
             ("Copy as LaTeX", report.table.to_latex()),
@@ -125,8 +148,20 @@ fn page_data(report: &Report) -> PageData<'_> {
     }
 }
 
+/// Where the shipped thresholds lie on both scales.
+fn anchors(report: &Report) -> Vec<(&str, f64, f64)> {
+    let mut anchors = Vec::new();
+    for class in report.calibration.iter().flat_map(|card| &card.classes) {
+        anchors.push((class.class.as_str(), 0.5, class.threshold));
+        if let (Some(review01), Some(review)) = (class.review01, class.review) {
+            anchors.push((class.class.as_str(), review01, review));
+        }
+    }
+    anchors
+}
+
 /// The classes with scores, in the order of the table, then in the order of the scores.
-fn classes(report: &Report) -> Vec<&str> {
+pub(crate) fn classes(report: &Report) -> Vec<&str> {
     let scored: BTreeSet<&str> = report.scores.iter().map(|row| row.class.as_str()).collect();
     let in_table = report.table.rows.iter().map(|(class, _)| class.as_str());
     let in_scores = report.scores.iter().map(|row| row.class.as_str());
@@ -138,192 +173,14 @@ fn classes(report: &Report) -> Vec<&str> {
         .collect()
 }
 
-fn body(report: &Report) -> Markup {
-    let has_scores = !report.scores.is_empty();
-    html! {
-        a.skip href="#main" { "Skip to the results" }
-        header.top {
-            div.inner {
-                div {
-                    h1 { (report.title) }
-                    p.quiet { (report.subtitle) }
-                }
-                nav aria-label="Sections" {
-                    a href="#results" { "Results" }
-                    @if has_scores {
-                        a href="#decision" { "Threshold" }
-                        a href="#pictures" { "Pictures" }
-                        a href="#curves" { "Curves" }
-                    }
-                    a href="#run" { "Run" }
-                }
-                button #theme type="button" aria-label="Switch between light and dark" { "Dark" }
-            }
-        }
-        main #main {
-            (headline(report))
-            @if !report.findings.is_empty() {
-                section.panel.findings aria-labelledby="findings-title" {
-                    h2 #findings-title { "Please note" }
-                    ul { @for finding in &report.findings { li { (finding) } } }
-                }
-            }
-            section #results aria-labelledby="results-title" {
-                div.section-head {
-                    h2 #results-title { "Results" }
-                    div #copies {}
-                }
-                (metrics_table(&report.table))
-            }
-            noscript {
-                p.panel { "Threshold, pictures and curves need JavaScript; the page fetches nothing." }
-            }
-            @if has_scores { (interactive_sections()) }
-            section #run aria-labelledby="run-title" {
-                h2 #run-title { "Run" }
-                div.columns {
-                    (facts("How the numbers came about", &report.run_card))
-                    (facts("Time and memory", &report.timings))
-                }
-            }
-        }
-        footer { "One file, no network. Percentages have one decimal; a picture is rejected when \
-                  its score is at least the threshold." }
-    }
-}
-
-/// The four numbers to read first.
-fn headline(report: &Report) -> Markup {
-    let counts = Confusion::at(&report.scores, SHIPPED);
-    let share = |part: usize, whole: usize, words: &str| {
-        let fraction = (whole > 0).then(|| part as f64 / whole as f64);
-        format!("{} % of {whole} {words}", percent(fraction))
-    };
-    let first_mean = report.table.metrics.first().zip(report.table.mean.first());
-    let n_classes = classes(report).len();
-    html! {
-        section.tiles aria-label="Headline numbers" {
-            @if report.table.m_ad.is_some() {
-                (tile("mAD", &percent(report.table.m_ad), "mean of the metrics, %"))
-            }
-            @if let Some((metric, &mean)) = first_mean {
-                (tile(&metric.heading, &percent(mean), "mean over the classes, %"))
-            }
-            @if !report.scores.is_empty() {
-                (tile(
-                    "False rejects",
-                    &counts.false_rejects.to_string(),
-                    &share(counts.false_rejects, counts.n_good(), "good parts"),
-                ))
-                (tile(
-                    "Missed defects",
-                    &counts.misses.to_string(),
-                    &share(counts.misses, counts.n_defective(), "defective parts"),
-                ))
-                (tile(
-                    "Test pictures",
-                    &report.scores.len().to_string(),
-                    &format!("in {n_classes} {}", if n_classes == 1 { "class" } else { "classes" }),
-                ))
-            }
-        }
-    }
-}
-
-fn tile(label: &str, value: &str, note: &str) -> Markup {
-    html! {
-        div.tile {
-            p.label { (label) }
-            p.value { (value) }
-            p.quiet { (note) }
-        }
-    }
-}
-
-fn metrics_table(table: &ResultTable) -> Markup {
-    let grid = table.grid(str::to_owned);
-    let (heading, rows) = grid.split_at(1);
-    let (classes, mean) = rows.split_at(rows.len() - 1);
-    let line = |cells: &[String]| {
-        html! {
-            tr {
-                @for (i, cell) in cells.iter().enumerate() {
-                    @if i == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
-                }
-            }
-        }
-    };
-    html! {
-        div.panel.scroll tabindex="0" role="region" aria-label="Metrics per class" {
-            table #metrics {
-                caption.unseen { "Metrics per class, in percent" }
-                thead { tr { @for cell in heading.iter().flatten() { th scope="col" { (cell) } } } }
-                tbody { @for row in classes { (line(row)) } }
-                tfoot { @for row in mean { (line(row)) } }
-            }
-        }
-        ul.notes { @for note in table.all_notes() { li { (note) } } }
-    }
-}
-
-/// Empty frames that the script fills.
-fn interactive_sections() -> Markup {
-    html! {
-        div #controls.controls role="group" aria-label="Class and threshold" {}
-        section #decision aria-labelledby="decision-title" {
-            h2 #decision-title { "Threshold" }
-            div.panel {
-                div.section-head {
-                    p.key {
-                        span { span.swatch.good {} "good, above the line" }
-                        span { span.swatch.bad {} "defective, below the line" }
-                        span.quiet { "strong colour: decided wrongly" }
-                    }
-                    div #presets.presets role="group" aria-label="Thresholds to choose" {}
-                }
-                div #histogram {}
-                p.quiet {
-                    "Drag the line, or use the slider. 0.5 is the shipped threshold. " span #raw {}
-                    " A threshold chosen on these test pictures flatters them; calibrate on \
-                     pictures held back for it."
-                }
-            }
-            div.columns.outcome {
-                div #confusion.panel {}
-                div #mistakes.panel aria-live="off" {}
-            }
-        }
-        section #pictures aria-labelledby="pictures-title" {
-            h2 #pictures-title { "Pictures" }
-            p.quiet { "Picture, truth, and map over the picture. One scale for all: calm below \
-                       the threshold, hot above." }
-            div #gallery {}
-        }
-        section #curves aria-labelledby="curves-title" {
-            h2 #curves-title { "Curves" }
-            div #curve-plots.columns {}
-        }
-    }
-}
-
-fn facts(title: &str, pairs: &[(String, String)]) -> Markup {
-    html! {
-        @if !pairs.is_empty() {
-            div.panel {
-                h3 { (title) }
-                dl.facts { @for (name, value) in pairs { dt { (name) } dd { (value) } } }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::encode::EncodedImage;
     use crate::raster::{RgbRaster, ScoreMap};
-    use crate::report::Verdict;
-    use crate::tables::MetricColumn;
+    use crate::report::{CalibratedClass, CalibrationCard, Rate, Verdict};
+    use crate::sheet::SheetBuilder;
+    use crate::tables::{MetricColumn, ResultTable};
 
     const EVIL: &str = "</script><script>alert(1)</script><img src=x onerror=\"alert('2')\">&";
 
@@ -336,6 +193,7 @@ mod tests {
             title: text(),
             subtitle: text(),
             run_card: vec![(text(), text())],
+            configuration: text(),
             table: ResultTable {
                 metrics: vec![MetricColumn { id: text(), heading: text() }],
                 rows: vec![(text(), vec![None])],
@@ -367,9 +225,32 @@ mod tests {
                 title: text(),
                 x_label: text(),
                 y_label: text(),
+                note: text(),
                 points: vec![[0.0, 0.0], [1.0, 1.0]],
+                thresholds: vec![0.9, 0.1],
                 shaded_up_to: Some(0.3),
             }],
+            sheets: {
+                let mut sheet = SheetBuilder::new();
+                sheet.push(&picture, &map);
+                sheet.finish(EVIL).unwrap().into_iter().collect()
+            },
+            calibration: Some(CalibrationCard {
+                notes: vec![text()],
+                max_false_reject_rate: Some(0.01),
+                classes: vec![CalibratedClass {
+                    class: text(),
+                    basis: text(),
+                    threshold: 2.0,
+                    review: Some(1.0),
+                    review01: Some(0.3),
+                    pixel_threshold: Some(1.5),
+                    n_good: 24,
+                    n_defective: 0,
+                    expected: Some(Rate { share: 0.04, low: 0.0, high: 0.14 }),
+                    tested: None,
+                }],
+            }),
             findings: vec![text()],
             timings: vec![(text(), text())],
         }

@@ -4,7 +4,8 @@
 //!
 //! - [`ResultTable`]: the paper's table, as text, Markdown, CSV, LaTeX or JSON;
 //! - [`ScoreMap`] and [`RgbRaster`]: one anomaly map over one picture, as overlay, contour or file;
-//! - [`Report`]: everything about one evaluation, as one HTML file that works without a network.
+//! - [`Report`]: everything about one evaluation, as one HTML file that works without a network;
+//! - [`ComparisonReport`]: the same for two evaluations side by side.
 //!
 //! ```
 //! use mmad_report::{MetricColumn, ResultTable};
@@ -33,12 +34,18 @@ mod html;
 mod published;
 mod raster;
 mod report;
+mod sections;
+mod sheet;
+mod side_by_side;
 mod tables;
 
 pub use bundle::{MODULES, STYLE};
 pub use choose::{PicturesPerClass, choose_pictures};
 pub use colour::{Colormap, contour, heat_alpha, heat_map, overlay};
-pub use comparison::{Comparison, Spread};
+pub use comparison::{
+    ChangedPicture, ComparedPicture, ComparedValue, ComparisonReport, render_comparison,
+    write_comparison,
+};
 pub use confusion::Confusion;
 pub use encode::{EncodedImage, Pixels, encode_jpeg, encode_png};
 pub use error::ReportError;
@@ -48,5 +55,9 @@ pub use published::{
     published_result, published_size,
 };
 pub use raster::{RgbRaster, ScoreMap};
-pub use report::{Curve, Report, ReportPicture, ScoreRow, Verdict};
+pub use report::{
+    CalibratedClass, CalibrationCard, Curve, Rate, Report, ReportPicture, ScoreRow, Verdict,
+};
+pub use sheet::{SheetBuilder, ThumbnailSheet};
+pub use side_by_side::{SideBySideTable, Spread};
 pub use tables::{MetricColumn, ResultTable};

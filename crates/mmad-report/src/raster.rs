@@ -83,6 +83,24 @@ impl ScoreMap {
         &self.values
     }
 
+    /// The map with half as many rows and columns, each value the largest of the four it stands
+    /// for, so that no region at or above a threshold is lost. Odd sides leave a thinner last row
+    /// or column.
+    #[must_use]
+    pub fn halved(&self) -> Self {
+        let (width, height) = (self.width.div_ceil(2), self.height.div_ceil(2));
+        let at = |x: u32, y: u32| self.values[(y * self.width + x) as usize];
+        let largest = |column: u32, row: u32| {
+            let (x, y) = (2 * column, 2 * row);
+            let (right, below) = ((x + 1).min(self.width - 1), (y + 1).min(self.height - 1));
+            at(x, y).max(at(right, y)).max(at(x, below)).max(at(right, below))
+        };
+        let values = (0..height)
+            .flat_map(|row| (0..width).map(move |column| largest(column, row)))
+            .collect();
+        Self { width, height, values }
+    }
+
     /// The map as 8-bit levels: `255 * value`, rounded, clipped to the scale. A level is at least
     /// 128 exactly where the value is at least 0.5, so no pixel changes side of the threshold.
     pub fn levels(&self) -> Vec<u8> {
@@ -131,6 +149,13 @@ mod tests {
             error.to_string(),
             "the map value in row 1, column 1 is `NaN`, not a finite number"
         );
+    }
+
+    #[test]
+    fn half_a_map_keeps_the_largest_values() {
+        let map = ScoreMap::new(3, 3, (0..9).map(|i| i as f32).collect()).unwrap().halved();
+        assert_eq!((map.size(), map.values()), ((2, 2), &[4.0, 5.0, 7.0, 8.0][..]));
+        assert_eq!(map.halved().values(), [8.0]);
     }
 
     #[test]

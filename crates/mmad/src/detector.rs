@@ -11,7 +11,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 use mmad_data::{Picture, Preprocess, restore_map};
 
-use crate::calibrate::ClassCalibration;
+use crate::calibrate::{ClassCalibration, PIXEL_SHARE};
 use crate::method::{Method, Observation, ScoredMap};
 use crate::methods;
 use crate::model_file::{ModelCard, ModelFile, ModelFileError};
@@ -41,6 +41,26 @@ pub struct Scored {
     pub width: usize,
     /// The class whose training pictures look most like this one; an index into the card's.
     pub nearest_class: Option<usize>,
+}
+
+/// One picture inside a model file: the score in the card and the score now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SelfTest {
+    /// In the card.
+    pub expected: f32,
+    /// Now.
+    pub found: f32,
+}
+
+impl SelfTest {
+    /// Whether both agree as far as processors may differ, for a picture with this map.
+    fn is_passed(self, map: &[f32]) -> bool {
+        let Self { expected, found } = self;
+        // A score of either sign can lie near zero; the map says how large its values are.
+        let largest = map.iter().fold(expected.abs().max(1e-3), |max, x| max.max(x.abs()));
+        // Written so that NaN fails.
+        (found - expected).abs() <= SELF_TEST_TOLERANCE * largest
+    }
 }
 
 /// What keeps a model from scoring.
@@ -92,27 +112,46 @@ impl DetectorError {
 const SELF_TEST_TOLERANCE: f32 = 1e-3;
 
 impl Detector {
-    /// Loads a model file and lets it test itself.
+    /// Loads a model file and lets it test itself with its first picture.
     ///
     /// # Errors
     ///
     /// [`DetectorError`] where the file is missing, damaged or of another version, or where its
     /// own picture does not get the score written beside it.
     pub fn load(path: &Path, device: &Device) -> Result<Self, DetectorError> {
+        Ok(Self::load_and_test(path, 1, device)?.0)
+    }
+
+    /// Loads a model file and lets it test itself with all its pictures.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn verify(path: &Path, device: &Device) -> Result<(Self, Vec<SelfTest>), DetectorError> {
+        Self::load_and_test(path, usize::MAX, device)
+    }
+
+    fn load_and_test(
+        path: &Path,
+        n_pictures: usize,
+        device: &Device,
+    ) -> Result<(Self, Vec<SelfTest>), DetectorError> {
         let file = ModelFile::read(path)?;
-        let expected = file.card.self_test_score;
-        let self_test = file.self_test_rgb.clone();
+        let scores = file.card.self_test_scores.clone();
+        let pictures = file.self_test_rgb.clone();
         let detector = Self::from_file(file, device)?;
-        let scored = detector.score_resized(&self_test);
-        let found = scored.score;
-        let difference = (found - expected).abs();
-        // A score of either sign can lie near zero; the map says how large its values are.
-        let largest = scored.map.iter().fold(expected.abs().max(1e-3), |max, x| max.max(x.abs()));
-        // Written so that NaN fails.
-        if !(difference <= SELF_TEST_TOLERANCE * largest) {
-            return Err(DetectorError::SelfTest { expected, found });
+        let n_bytes = pictures.len() / scores.len().max(1);
+        let mut tests = Vec::new();
+        for (rgb, expected) in pictures.chunks(n_bytes.max(1)).zip(scores).take(n_pictures) {
+            let scored = detector.score_resized(rgb);
+            let test = SelfTest { expected, found: scored.score };
+            if !test.is_passed(&scored.map) {
+                let SelfTest { expected, found } = test;
+                return Err(DetectorError::SelfTest { expected, found });
+            }
+            tests.push(test);
         }
-        Ok(detector)
+        Ok((detector, tests))
     }
 
     /// Builds a detector from a file in memory, without its self-test.
@@ -217,6 +256,17 @@ impl Detector {
 }
 
 impl Scored {
+    /// The value that the share [`PIXEL_SHARE`] of the map exceeds: with a pixel threshold above
+    /// it, no more than that share counts as defective.
+    pub fn pixel_score(&self) -> f32 {
+        let n_above = (PIXEL_SHARE * self.map.len() as f64) as usize;
+        let mut values = self.map.clone();
+        if values.is_empty() {
+            return self.score;
+        }
+        *values.select_nth_unstable_by(n_above, |a, b| b.total_cmp(a)).1
+    }
+
     /// The map in the picture's own pixels, row-major; empty for a picture without pixels.
     pub fn map_in_picture(&self, picture_height: usize, picture_width: usize) -> Vec<f32> {
         let (from, to) = ((self.height, self.width), (picture_height, picture_width));
@@ -233,4 +283,20 @@ pub fn mean_features(seen: &Observation) -> Vec<f32> {
     let Some(last) = seen.last() else { return Vec::new() };
     let mean = last.clone().mean_dim(1).mean_dim(2);
     mean.into_data().try_to_vec().expect("features are f32")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pixel_score_leaves_its_share_above() {
+        let map: Vec<f32> = (0..1000).map(|i| (i * 7 % 1000) as f32).collect();
+        let scored = Scored { score: 999.0, map, height: 20, width: 50, nearest_class: None };
+        assert_eq!(scored.pixel_score(), 989.0);
+        let above = scored.map.iter().filter(|&&v| v >= scored.pixel_score().next_up()).count();
+        assert_eq!(above, 10);
+        let tiny = Scored { map: vec![0.3, 0.7], height: 1, width: 2, ..scored };
+        assert_eq!(tiny.pixel_score(), 0.7, "less than one pixel is none");
+    }
 }

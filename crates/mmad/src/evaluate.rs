@@ -7,6 +7,7 @@ use mmad_metrics::{
     ClassMetrics, Evaluation, MetricError, MetricOptions, ScoredImage, class_metrics,
 };
 
+use crate::decisions::{Decisions, decide};
 use crate::detector::{Detector, Scored};
 
 /// One picture of the test set after scoring.
@@ -16,6 +17,8 @@ pub struct TestPicture {
     pub loaded: LoadedSample,
     /// What the model says.
     pub scored: Scored,
+    /// Milliseconds that scoring took, without loading.
+    pub ms: f32,
 }
 
 /// What evaluation reports while it runs.
@@ -33,6 +36,10 @@ pub struct Evaluated {
     pub evaluation: Evaluation,
     /// Files that could not be read; they are in no metric.
     pub unreadable: Vec<DataError>,
+    /// What the shipped thresholds do, for the classes that have any.
+    pub decisions: Vec<(String, Decisions)>,
+    /// Milliseconds that scoring took per picture, ascending.
+    pub score_ms: Vec<f32>,
     /// Seconds spent scoring, loading not counted where it was hidden.
     pub seconds: f64,
     /// Pictures scored.
@@ -87,6 +94,7 @@ pub fn evaluate(
     }
     let start = std::time::Instant::now();
     let mut classes: Vec<(String, ClassMetrics)> = Vec::new();
+    let (mut decisions, mut score_ms) = (Vec::new(), Vec::new());
     let mut unreadable = Vec::new();
     let (mut n_done, mut n_pictures) = (0, 0);
     for (class, of_class) in by_class {
@@ -95,8 +103,10 @@ pub fn evaluate(
             match item {
                 Ok(mut loaded) => {
                     let pixels = std::mem::take(&mut loaded.pixels);
+                    let begin = std::time::Instant::now();
                     let scored = detector.score_pixels(pixels);
-                    pictures.push(TestPicture { loaded, scored });
+                    let ms = 1000.0 * begin.elapsed().as_secs_f32();
+                    pictures.push(TestPicture { loaded, scored, ms });
                 }
                 Err(error) => unreadable.push(error),
             }
@@ -110,6 +120,11 @@ pub fn evaluate(
         let metrics = metrics_of(&pictures, options)
             .map_err(|reason| EvaluateError::Metric { class: class.to_owned(), reason })?;
         classes.push((class.to_owned(), metrics));
+        score_ms.extend(pictures.iter().map(|picture| picture.ms));
+        let calibration = detector.card().calibration.as_ref();
+        if let Some(calibrated) = calibration.and_then(|calibration| calibration.class(class)) {
+            decisions.push((class.to_owned(), decide(&pictures, calibrated)));
+        }
         watch.class_done(class, &pictures);
     }
     if classes.is_empty() {
@@ -117,7 +132,8 @@ pub fn evaluate(
     }
     let evaluation = Evaluation { options: *options, classes };
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Evaluated { evaluation, unreadable, seconds, n_pictures })
+    score_ms.sort_by(f32::total_cmp);
+    Ok(Evaluated { evaluation, unreadable, decisions, score_ms, seconds, n_pictures })
 }
 
 fn metrics_of(
@@ -126,7 +142,7 @@ fn metrics_of(
 ) -> Result<ClassMetrics, MetricError> {
     let images: Vec<ScoredImage<'_>> = pictures
         .iter()
-        .map(|TestPicture { loaded, scored }| ScoredImage {
+        .map(|TestPicture { loaded, scored, .. }| ScoredImage {
             name: &loaded.sample.name,
             width: scored.width,
             map: &scored.map,

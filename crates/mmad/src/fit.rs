@@ -9,7 +9,7 @@ use mmad_data::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::calibrate::{Calibration, CalibrationError};
+use crate::calibrate::{Calibration, CalibrationError, ClassScores, Plan, Source};
 use crate::detector::{Detector, DetectorError, mean_features};
 use crate::method::{BuildError, ENCODER_PREFIX, Method};
 use crate::methods;
@@ -83,9 +83,6 @@ impl FitError {
         }
     }
 }
-
-/// Share of good pictures that a fresh model may reject.
-pub const DEFAULT_FALSE_REJECT_RATE: f64 = 0.01;
 
 /// Most training pictures per class that the class's mean features are taken from.
 const N_FEATURE_PICTURES: usize = 32;
@@ -216,25 +213,27 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
         classes,
         calibration: None,
         training: record,
-        self_test_score: 0.0,
+        self_test_scores: Vec::new(),
         tensors_sha256: String::new(),
     };
     let detector = Detector::new(method, card.clone(), class_features.clone(), &fit.device)?;
     let held_out = score_good(&detector, &calibration, &fit.loader)?;
     unreadable.extend(held_out.unreadable);
-    let scores: Vec<(String, Vec<f32>)> =
-        held_out.scores.into_iter().filter(|(_, scores)| !scores.is_empty()).collect();
-    let calibration = match scores.is_empty() {
+    let calibration = match held_out.scores.is_empty() {
         true => None,
-        false => Some(Calibration::new(scores, DEFAULT_FALSE_REJECT_RATE)?),
+        false => Some(Calibration::new(held_out.scores, Plan::default(), Source::HeldOut)?),
     };
-    let self_test_rgb =
-        held_out.first_rgb.unwrap_or_else(|| vec![128; 3 * data.height_px * data.width_px]);
-    let self_test_score = detector.score_resized(&self_test_rgb).score;
-    if !self_test_score.is_finite() {
+    let pictures = match held_out.some_rgb.is_empty() {
+        true => vec![vec![128; 3 * data.height_px * data.width_px]],
+        false => held_out.some_rgb,
+    };
+    let self_test_scores: Vec<f32> =
+        pictures.iter().map(|rgb| detector.score_resized(rgb).score).collect();
+    if self_test_scores.iter().any(|score| !score.is_finite()) {
         return Err(FitError::NotFinite);
     }
-    let card = ModelCard { calibration: calibration.clone(), self_test_score, ..card };
+    let self_test_rgb = pictures.concat();
+    let card = ModelCard { calibration: calibration.clone(), self_test_scores, ..card };
     ModelFile { card, tensors, class_features, self_test_rgb }.write(&path)?;
     Ok(Fitted { trained, model: Some(path), unreadable, calibration })
 }
@@ -333,15 +332,18 @@ pub(crate) fn class_features(
     Ok((classes, all))
 }
 
+/// Most pictures that a model file tests itself with.
+const N_SELF_TESTS: usize = 4;
+
 /// Scores of good pictures by class.
 #[derive(Debug)]
 pub struct GoodScores {
-    /// Class and scores, in order of class.
-    pub scores: Vec<(String, Vec<f32>)>,
+    /// In order of class; those of which no picture could be read are left out.
+    pub scores: Vec<ClassScores>,
     /// Pictures that could not be read.
     pub unreadable: Vec<DataError>,
-    /// The first picture in the model's size.
-    pub first_rgb: Option<Vec<u8>>,
+    /// The first picture of each of a few classes, in the model's size.
+    pub some_rgb: Vec<Vec<u8>>,
 }
 
 /// Scores good pictures, for calibration.
@@ -354,20 +356,26 @@ pub fn score_good(
     samples: &[Sample],
     loader: &LoaderOptions,
 ) -> Result<GoodScores, DataError> {
-    let mut found = GoodScores { scores: Vec::new(), unreadable: Vec::new(), first_rgb: None };
+    let mut found = GoodScores { scores: Vec::new(), unreadable: Vec::new(), some_rgb: Vec::new() };
     for class in class_names(samples) {
         let of_class = samples.iter().filter(|s| s.class == class).cloned().collect();
-        let mut scores = Vec::new();
+        let mut scores = ClassScores { class, ..ClassScores::default() };
         for item in Loader::new(of_class, *detector.preprocess(), loader.clone())? {
             match item {
                 Ok(loaded) => {
-                    scores.push(detector.score_pixels(loaded.pixels).score);
-                    found.first_rgb.get_or_insert(loaded.rgb);
+                    let scored = detector.score_pixels(loaded.pixels);
+                    if scores.good.is_empty() && found.some_rgb.len() < N_SELF_TESTS {
+                        found.some_rgb.push(loaded.rgb);
+                    }
+                    scores.good.push(scored.score);
+                    scores.good_pixels.push(scored.pixel_score());
                 }
                 Err(error) => found.unreadable.push(error),
             }
         }
-        found.scores.push((class, scores));
+        if !scores.good.is_empty() {
+            found.scores.push(scores);
+        }
     }
     Ok(found)
 }

@@ -10,9 +10,9 @@ use mmad_data::{Dataset, LoaderOptions, Preprocess};
 use mmad_kernels::orders::ScanOrder;
 use mmad_weights::{HostTensor, StateDict, Values};
 
-use crate::calibrate::Calibration;
+use crate::calibrate::{Calibration, Plan, Source};
 use crate::detector::Detector;
-use crate::fit::{DEFAULT_FALSE_REJECT_RATE, FitError, class_features, part, score_good};
+use crate::fit::{FitError, class_features, part, score_good};
 use crate::methods;
 use crate::model_file::{FORMAT_VERSION, ModelCard, ModelFile, TrainingRecord};
 use crate::run_file::RunConfig;
@@ -111,7 +111,7 @@ pub fn import_checkpoint(
             seconds: 0.0,
             threads: rayon::current_num_threads(),
         },
-        self_test_score: 0.0,
+        self_test_scores: Vec::new(),
         tensors_sha256: String::new(),
     };
     let detector =
@@ -120,13 +120,18 @@ pub fn import_checkpoint(
     let calibration = match found.scores.is_empty() {
         true => None,
         false => Some(
-            Calibration::new(found.scores, DEFAULT_FALSE_REJECT_RATE).map_err(FitError::from)?,
+            Calibration::new(found.scores, Plan::default(), Source::HeldOut)
+                .map_err(FitError::from)?,
         ),
     };
     let n_bytes = 3 * data.height_px * data.width_px;
-    let self_test_rgb = found.first_rgb.unwrap_or_else(|| (0..n_bytes).map(pattern).collect());
-    let self_test_score = detector.score_resized(&self_test_rgb).score;
-    let card = ModelCard { calibration, self_test_score, ..card };
+    let pictures = match found.some_rgb.is_empty() {
+        true => vec![(0..n_bytes).map(pattern).collect()],
+        false => found.some_rgb,
+    };
+    let self_test_scores = pictures.iter().map(|rgb| detector.score_resized(rgb).score).collect();
+    let self_test_rgb = pictures.concat();
+    let card = ModelCard { calibration, self_test_scores, ..card };
     let n_params = params.iter().count();
     ModelFile { card, tensors: state, class_features: features, self_test_rgb }
         .write(out)

@@ -4,6 +4,8 @@
 
 pub mod anomaly_map;
 pub mod calibrate;
+pub mod compare;
+pub mod decisions;
 pub mod detector;
 pub mod encoder;
 pub mod evaluate;
@@ -17,9 +19,11 @@ pub mod model_file;
 pub mod nn;
 pub mod ops;
 pub mod params;
+pub mod pixel_curves;
 pub mod pretrain;
 pub mod projection;
 pub mod random;
 pub mod run_file;
+pub mod score_list;
 pub mod train;
 pub mod weights;

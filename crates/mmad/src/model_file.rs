@@ -1,22 +1,26 @@
 //! The model file, `.mmad`: safetensors with a card inside.
 //!
 //! The tensors are the parameters under their own names, the mean features of every class
-//! (`class_features`, `[classes, channels]`), and a picture with which the file tests itself
-//! (`self_test`, `[height, width, 3]`, levels 0 to 255). The card is JSON in the metadata under
+//! (`class_features`, `[classes, channels]`), and pictures with which the file tests itself
+//! (`self_test`, `[pictures, height, width, 3]`, levels 0 to 255). The card is JSON in the metadata under
 //! `mmad`: configuration, classes, calibration, digests, versions. No code, no pickle.
+//!
+//! Version 2 has several self-test pictures and, in its calibration, review and pixel thresholds.
+//! Files of version 1 are read as what they are: one picture, one threshold per class.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mmad_weights::{HostTensor, Precision, StateDict, read_metadata, write_safetensors};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::calibrate::Calibration;
 use crate::run_file::RunConfig;
 use crate::weights::WeightsError;
 
-/// Version of the card; files with another are refused.
-pub const FORMAT_VERSION: u32 = 1;
+/// Version of the card that is written; files of this one and of all before it are read.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Key of the card in the metadata.
 const CARD_KEY: &str = "mmad";
@@ -38,8 +42,8 @@ pub struct ModelCard {
     pub calibration: Option<Calibration>,
     /// Where the weights come from.
     pub training: TrainingRecord,
-    /// Score of the self-test picture.
-    pub self_test_score: f32,
+    /// Scores of the self-test pictures, at least one.
+    pub self_test_scores: Vec<f32>,
     /// SHA-256 of all tensors of the file; filled in when it is written.
     pub tensors_sha256: String,
 }
@@ -72,7 +76,7 @@ pub struct ModelFile {
     pub tensors: StateDict,
     /// Mean features per class, `[classes, channels]`, row-major; empty where there are none.
     pub class_features: Vec<f32>,
-    /// The self-test picture, `[height, width, 3]`, RGB.
+    /// The self-test pictures, `[pictures, height, width, 3]`, RGB.
     pub self_test_rgb: Vec<u8>,
 }
 
@@ -109,7 +113,9 @@ pub enum ModelFileError {
         path: PathBuf,
     },
     /// A card of another version.
-    #[error("`{path}` has format version {found}; this program reads version {FORMAT_VERSION}")]
+    #[error(
+        "`{path}` has format version {found}; this program reads versions 1 to {FORMAT_VERSION}"
+    )]
     Version {
         /// The file.
         path: PathBuf,
@@ -137,7 +143,8 @@ impl ModelFileError {
                  `mmad train --resume`"
                 .to_owned(),
             Self::Version { .. } => {
-                "use the program version that wrote the file, or train again".to_owned()
+                "use the program that wrote the file, or one that is newer; or train again"
+                    .to_owned()
             }
         })
     }
@@ -157,11 +164,10 @@ impl ModelFile {
         let damaged = |why: String| ModelFileError::Card { path: path.to_owned(), why };
         let VersionOnly { format_version } =
             serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
-        if format_version != FORMAT_VERSION {
+        if !(1..=FORMAT_VERSION).contains(&format_version) {
             return Err(ModelFileError::Version { path: path.to_owned(), found: format_version });
         }
-        let card: ModelCard =
-            serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+        let card = read_card(text, format_version).map_err(|error| damaged(error.to_string()))?;
         let mut tensors = mmad_weights::read_all(path)?;
         if tensors.sha256() != card.tensors_sha256 {
             return Err(ModelFileError::Tensors { path: path.to_owned() });
@@ -176,8 +182,12 @@ impl ModelFile {
         let picture = tensors.take(SELF_TEST).and_then(HostTensor::into_f32);
         let picture = picture.ok_or_else(|| damaged(format!("no tensor `{SELF_TEST}`")))?;
         let (height, width) = (card.config.data.height_px, card.config.data.width_px);
-        if Some(picture.len()) != height.checked_mul(width).and_then(|n| n.checked_mul(3)) {
-            return Err(damaged(format!("`{SELF_TEST}` is not {height} x {width}")));
+        let n_pictures = card.self_test_scores.len();
+        let mut sides = [height, width, 3].into_iter();
+        let expected = sides.try_fold(n_pictures, usize::checked_mul);
+        if n_pictures == 0 || Some(picture.len()) != expected {
+            let why = format!("`{SELF_TEST}` is not {n_pictures} pictures of {height} x {width}");
+            return Err(damaged(why));
         }
         let self_test_rgb =
             picture.into_iter().map(|level| level.clamp(0.0, 255.0) as u8).collect();
@@ -193,14 +203,18 @@ impl ModelFile {
         let mut tensors = self.tensors.clone();
         let data = &self.card.config.data;
         let picture = self.self_test_rgb.iter().map(|&level| f32::from(level)).collect();
-        let shape = vec![data.height_px, data.width_px, 3];
+        let shape = vec![self.card.self_test_scores.len(), data.height_px, data.width_px, 3];
         tensors.insert(SELF_TEST, HostTensor::from_f32(shape, picture)?);
         let n_classes = self.card.classes.len();
         if !self.class_features.is_empty() && n_classes > 0 {
             let shape = vec![n_classes, self.class_features.len() / n_classes];
             tensors.insert(FEATURES, HostTensor::from_f32(shape, self.class_features.clone())?);
         }
-        let card = ModelCard { tensors_sha256: tensors.sha256(), ..self.card.clone() };
+        let card = ModelCard {
+            format_version: FORMAT_VERSION,
+            tensors_sha256: tensors.sha256(),
+            ..self.card.clone()
+        };
         let card = serde_json::to_string(&card).map_err(|error| ModelFileError::Card {
             path: path.to_owned(),
             why: error.to_string(),
@@ -209,4 +223,17 @@ impl ModelFile {
         write_safetensors(path, &tensors, &metadata, Precision::Full)?;
         Ok(())
     }
+}
+
+/// The card of any version that this program reads.
+fn read_card(text: &str, version: u32) -> Result<ModelCard, serde_json::Error> {
+    if version > 1 {
+        return serde_json::from_str(text);
+    }
+    let mut card: Value = serde_json::from_str(text)?;
+    if let Some(card) = card.as_object_mut() {
+        let score = card.remove("self_test_score").unwrap_or_default();
+        card.insert("self_test_scores".into(), Value::Array(vec![score]));
+    }
+    serde_json::from_value(card)
 }

@@ -12,10 +12,11 @@ use mmad_metrics::{METRICS, MetricOptions};
 use mmad_synthetic::{DatasetPlan, write_dataset};
 use serde_json::{Map, Value, json};
 
-use super::eval::{evaluate_with_bar, write_report, write_results};
+use super::eval::{evaluate_with_bar, write_results};
 use super::train::{above_zero, fit_with_bar, save_config};
 use crate::failure::{Failure, Status};
 use crate::output::{Output, duration, peak_memory_mb};
+use crate::report_page::write_report;
 
 /// Make pictures of procedural products, train one model on all of them, and report
 ///

@@ -1,5 +1,6 @@
 //! `mmad eval`: the seven metrics of a model on a test set.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -7,16 +8,15 @@ use clap::{Args, ValueEnum};
 use mmad::calibrate::ScoreScale;
 use mmad::detector::Detector;
 use mmad::evaluate::{Evaluated, TestPicture, Watch, evaluate};
+use mmad::score_list::PictureScore;
 use mmad_data::{Dataset, LoaderOptions, Split};
 use mmad_metrics::{Evaluation, METRICS, MetricOptions, Protocol};
-use mmad_report::{
-    EncodedImage, MetricColumn, PicturesPerClass, Report, ReportPicture, ResultTable, RgbRaster,
-    ScoreMap, ScoreRow, Verdict, choose_pictures, write_page,
-};
+use mmad_report::{MetricColumn, ResultTable};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Status};
-use crate::output::{Bar, Output, duration, peak_memory_mb};
+use crate::output::{Bar, Output, peak_memory_mb};
+use crate::report_page::{ReportParts, write_report};
 
 /// Score a test set and print image and pixel metrics per class
 #[derive(Debug, Args)]
@@ -83,6 +83,10 @@ pub(crate) fn run(args: &EvalArgs, output: &mut Output) -> Result<Status, Failur
     let result = evaluate_with_bar(&detector, &dataset, &options, args.report.is_some(), output)?;
 
     output.line(&result.table.to_text())?;
+    if !result.evaluated.decisions.is_empty() {
+        let decisions = decisions_in_words(&result.evaluated);
+        output.line(&format!("at the thresholds of the model:{decisions}\n"))?;
+    }
     for error in &result.evaluated.unreadable {
         output.warn(&format!("skipped: {error}"));
     }
@@ -104,8 +108,9 @@ pub(crate) fn run(args: &EvalArgs, output: &mut Output) -> Result<Status, Failur
 pub(crate) struct EvalResult {
     pub(crate) evaluated: Evaluated,
     pub(crate) table: ResultTable,
-    pub(crate) scores: Vec<ScoreRow>,
-    pub(crate) pictures: Vec<ReportPicture>,
+    pub(crate) scores: Vec<PictureScore>,
+    /// What only the page shows; empty where none is asked for.
+    pub(crate) parts: ReportParts,
 }
 
 impl EvalResult {
@@ -117,11 +122,54 @@ impl EvalResult {
             "seconds": self.evaluated.seconds,
             "peak_memory_mb": peak_memory_mb(),
             "unreadable": self.evaluated.unreadable.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "decisions": decisions(&self.evaluated)?,
+            "score_ms": {
+                "median": self.score_ms(0.5),
+                "p95": self.score_ms(0.95),
+                "p99": self.score_ms(0.99),
+            },
             "scores": serde_json::to_value(&self.scores)?,
+            "calibration": detector.card().calibration.as_ref().map(|calibration| calibration.plan),
+            "tensors_sha256": detector.card().tensors_sha256,
             "training": serde_json::to_value(&detector.card().training)?,
             "program_version": env!("CARGO_PKG_VERSION"),
         }))
     }
+}
+
+impl EvalResult {
+    /// Milliseconds that this share of the pictures took to score at most.
+    pub(crate) fn score_ms(&self, share: f64) -> f32 {
+        let ms = &self.evaluated.score_ms;
+        let at = (share * ms.len().saturating_sub(1) as f64).round() as usize;
+        ms.get(at).copied().unwrap_or_default()
+    }
+}
+
+fn decisions(evaluated: &Evaluated) -> Result<Value, Failure> {
+    let rows = evaluated.decisions.iter().map(|(class, decisions)| {
+        let mut row = serde_json::to_value(decisions)?;
+        row["class"] = json!(class);
+        Ok(row)
+    });
+    Ok(Value::Array(rows.collect::<Result<_, Failure>>()?))
+}
+
+/// What the shipped thresholds did, in a line per class.
+fn decisions_in_words(evaluated: &Evaluated) -> String {
+    let mut text = String::new();
+    for (class, found) in &evaluated.decisions {
+        let reviews = found.good_reviews + found.defective_reviews;
+        let review = if reviews > 0 { format!(", {reviews} to review") } else { String::new() };
+        let pixels = found.pixels.and_then(|pixels| pixels.f1);
+        let pixels = pixels.map_or(String::new(), |f1| format!(", pixel F1 {:.1} %", 100.0 * f1));
+        let _ = write!(
+            text,
+            "\n  {class}: {} of {} good rejected, {} of {} defective missed{review}{pixels}",
+            found.false_rejects, found.n_good, found.misses, found.n_defective
+        );
+    }
+    text
 }
 
 pub(crate) fn evaluate_with_bar(
@@ -137,7 +185,7 @@ pub(crate) fn evaluate_with_bar(
         detector,
         with_pictures,
         scores: Vec::new(),
-        pictures: Vec::new(),
+        parts: ReportParts::default(),
         failure: None,
     };
     let loader = LoaderOptions::default();
@@ -148,7 +196,7 @@ pub(crate) fn evaluate_with_bar(
     }
     let evaluated = evaluated?;
     let table = table_of(&evaluated.evaluation);
-    Ok(EvalResult { evaluated, table, scores: watch.scores, pictures: watch.pictures })
+    Ok(EvalResult { evaluated, table, scores: watch.scores, parts: watch.parts })
 }
 
 /// The paper's table.
@@ -198,64 +246,14 @@ pub(crate) fn write_results(
     Ok(())
 }
 
-/// Writes the page.
-pub(crate) fn write_report(
-    path: &Path,
-    detector: &Detector,
-    dataset: &Dataset,
-    result: &EvalResult,
-) -> Result<(), Failure> {
-    let card = detector.card();
-    let config = &card.config;
-    let evaluated = &result.evaluated;
-    let ms = 1000.0 * evaluated.seconds / evaluated.n_pictures.max(1) as f64;
-    let text = |name: &str, value: String| (name.to_owned(), value);
-    let report = Report {
-        title: "Defect detection report".to_owned(),
-        subtitle: format!(
-            "{} classes, {} test pictures, one {} model",
-            evaluated.evaluation.classes.len(),
-            evaluated.n_pictures,
-            config.method
-        ),
-        run_card: vec![
-            text("Data", dataset.root().display().to_string()),
-            text("Data digest", dataset.digest()),
-            text("Trained on digest", card.training.data_sha256.clone()),
-            text("Training pictures", card.training.n_pictures.to_string()),
-            text("Encoder", format!("{} ({})", config.encoder.arch.name(), config.encoder.weights)),
-            text("Input", format!("{} x {} px", config.data.height_px, config.data.width_px)),
-            text("Steps", card.training.n_steps.to_string()),
-            text("Training time", duration(card.training.seconds)),
-            text("Seed", config.seed.to_string()),
-            text("Version", format!("mmad {}", env!("CARGO_PKG_VERSION"))),
-        ],
-        table: result.table.clone(),
-        pictures: result.pictures.clone(),
-        scores: result.scores.clone(),
-        curves: Vec::new(),
-        findings: dataset.findings().iter().map(|finding| finding.what.clone()).collect(),
-        timings: vec![
-            text("Per picture", format!("{ms:.1} ms")),
-            text("Whole test set", duration(evaluated.seconds)),
-            text("Peak memory", peak_memory_mb().map_or("-".into(), |mb| format!("{mb:.0} MB"))),
-        ],
-    };
-    write_page(&report, path)?;
-    Ok(())
-}
-
 struct EvalWatch<'a> {
     bar: Bar,
     detector: &'a Detector,
     with_pictures: bool,
-    scores: Vec<ScoreRow>,
-    pictures: Vec<ReportPicture>,
+    scores: Vec<PictureScore>,
+    parts: ReportParts,
     failure: Option<Failure>,
 }
-
-/// Pictures of each class on the page.
-const SHOWN: PicturesPerClass = PicturesPerClass { worst_good: 3, worst_defective: 3, random: 4 };
 
 impl Watch for EvalWatch<'_> {
     fn progress(&mut self, n_done: usize, _n_all: usize) {
@@ -264,25 +262,25 @@ impl Watch for EvalWatch<'_> {
 
     fn class_done(&mut self, class: &str, pictures: &[TestPicture]) {
         let scale = self.scale(class, pictures);
-        let rows: Vec<ScoreRow> = pictures
-            .iter()
-            .map(|picture| ScoreRow {
+        let calibration = self.detector.card().calibration.as_ref();
+        let calibrated = calibration.and_then(|calibration| calibration.class(class));
+        let first = self.scores.len();
+        self.scores.extend(pictures.iter().map(|TestPicture { loaded, scored, .. }| {
+            PictureScore {
                 class: class.to_owned(),
-                name: picture.loaded.sample.name.clone(),
-                is_anomalous: picture.loaded.sample.is_anomalous(),
-                score01: f64::from(scale.of(picture.scored.score)),
-                score: f64::from(picture.scored.score),
-            })
-            .collect();
-        if self.with_pictures {
-            for index in choose_pictures(&rows, SHOWN, 0) {
-                match shown(&pictures[index], &rows[index], scale) {
-                    Ok(picture) => self.pictures.push(picture),
-                    Err(failure) => self.failure = Some(failure),
-                }
+                name: loaded.sample.name.clone(),
+                is_anomalous: loaded.sample.is_anomalous(),
+                defect: loaded.sample.defect.clone(),
+                score: scored.score,
+                score01: f64::from(scale.of(scored.score)),
+                pixel_score: Some(scored.pixel_score()),
+                verdict: calibrated.map(|class| class.verdict(scored.score)),
             }
+        }));
+        if self.with_pictures {
+            let added = self.parts.add(class, pictures, &self.scores[first..], scale);
+            self.failure = self.failure.take().or(added.err());
         }
-        self.scores.extend(rows);
     }
 }
 
@@ -297,33 +295,4 @@ impl EvalWatch<'_> {
         scores.sort_by(f32::total_cmp);
         ScoreScale::new(scores.get(scores.len() / 2).copied().unwrap_or(1.0), &[])
     }
-}
-
-fn shown(
-    picture: &TestPicture,
-    row: &ScoreRow,
-    scale: ScoreScale,
-) -> Result<ReportPicture, Failure> {
-    let TestPicture { loaded, scored } = picture;
-    let (width, height) = (scored.width as u32, scored.height as u32);
-    let map = scored.map.iter().map(|&value| scale.of(value)).collect();
-    let mask = match (&loaded.mask, loaded.sample.is_anomalous()) {
-        (Some(mask), true) => {
-            let mask: Vec<bool> = mask.iter().map(|&value| value > 0).collect();
-            Some(EncodedImage::mask(width, height, &mask)?)
-        }
-        _ => None,
-    };
-    Ok(ReportPicture {
-        name: row.name.clone(),
-        class: row.class.clone(),
-        defect: loaded.sample.defect.clone(),
-        verdict: if row.score01 >= 0.5 { Verdict::Defect } else { Verdict::Ok },
-        score: row.score,
-        score01: row.score01,
-        threshold: f64::from(scale.threshold),
-        picture: EncodedImage::jpeg(&RgbRaster::new(width, height, loaded.rgb.clone())?, 88)?,
-        map: EncodedImage::map(&ScoreMap::new(width, height, map)?)?,
-        mask,
-    })
 }

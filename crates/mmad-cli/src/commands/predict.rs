@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use clap::Args;
-use mmad::calibrate::ScoreScale;
-use mmad::detector::{Detector, Scored};
+use mmad::calibrate::{ScoreScale, Verdict};
+use mmad::detector::Detector;
 use mmad_data::decode::decode_file;
 use mmad_data::{BitRange, DecodeOptions, Picture};
 use mmad_metrics::components::Components;
@@ -43,6 +43,9 @@ pub(crate) struct PredictArgs {
     /// Exit with code 3 when a picture is defective
     #[arg(long)]
     fail_on_defect: bool,
+    /// Exit with code 3 when a picture is defective or to review
+    #[arg(long)]
+    fail_on_review: bool,
     /// Window of pictures with more than 8 bits: `auto`, `full`, or `LOW,HIGH`
     #[arg(long, value_name = "RANGE", default_value = "auto")]
     bit_range: BitRange,
@@ -58,11 +61,13 @@ struct Prediction {
     score: f32,
     score01: Option<f32>,
     threshold: Option<f32>,
+    review_threshold: Option<f32>,
+    pixel_threshold: Option<f32>,
     regions: Vec<Region>,
     ms: f64,
 }
 
-/// A connected part of the map at or above the threshold, in the picture's own pixels.
+/// A connected part of the map at or above the pixel threshold, in the picture's own pixels.
 #[derive(Debug, Serialize)]
 struct Region {
     x: usize,
@@ -129,10 +134,12 @@ pub(crate) fn run(args: &PredictArgs, output: &mut Output) -> Result<Status, Fai
             Err(Skip::Fatal(failure)) => return Err(failure),
         }
     }
-    let n_defective = predictions.iter().filter(|p| p.verdict == "defect").count();
+    let count = |verdict: &str| predictions.iter().filter(|p| p.verdict == verdict).count();
+    let (n_defective, n_review) = (count("defect"), count("review"));
     if !args.csv {
+        let review = if n_review > 0 { format!(", {n_review} to review") } else { String::new() };
         output.line(&format!(
-            "{} pictures, {n_defective} defective, {} unreadable",
+            "{} pictures, {n_defective} defective{review}, {} unreadable",
             predictions.len(),
             unreadable.len()
         ))?;
@@ -141,8 +148,11 @@ pub(crate) fn run(args: &PredictArgs, output: &mut Output) -> Result<Status, Fai
         "predictions": predictions,
         "unreadable": unreadable,
         "defective": n_defective,
+        "review": n_review,
     }))?;
-    Ok(match (unreadable.is_empty(), args.fail_on_defect && n_defective > 0) {
+    let is_failure =
+        args.fail_on_defect && n_defective > 0 || args.fail_on_review && n_defective + n_review > 0;
+    Ok(match (unreadable.is_empty(), is_failure) {
         (_, true) => Status::DefectsFound,
         (false, false) => Status::DataProblems,
         (true, false) => Status::Ok,
@@ -173,20 +183,31 @@ fn predict(
     let scale = threshold.map(|threshold| ScoreScale::new(threshold, good));
     let guessed = scored.nearest_class.map(|index| detector.card().classes[index].clone());
     let map = scored.map_in_picture(picture.height, picture.width);
-    let regions = threshold
-        .map_or_else(Vec::new, |threshold| regions_of(&map, picture.width, threshold, &scored));
+    // A threshold from the command line is one threshold for pictures and pixels alike.
+    let calibrated = calibrated.filter(|_| args.threshold.is_none());
+    let verdict = match (calibrated, threshold) {
+        (Some(class), _) => Some(class.verdict(scored.score)),
+        (None, Some(threshold)) if scored.score >= threshold => Some(Verdict::Defect),
+        (None, Some(_)) => Some(Verdict::Ok),
+        (None, None) => None,
+    };
+    let pixel_threshold = calibrated.and_then(|class| class.pixel_threshold);
+    let regions = match (verdict, pixel_threshold.or(threshold)) {
+        (Some(Verdict::Review | Verdict::Defect), Some(cut)) => {
+            regions_of(&map, picture.width, cut)
+        }
+        _ => Vec::new(),
+    };
     let prediction = Prediction {
         path: path.to_owned(),
         class: args.class.clone().or(guessed),
         class_given: args.class.is_some(),
-        verdict: match threshold {
-            None => "unknown",
-            Some(threshold) if scored.score >= threshold => "defect",
-            Some(_) => "ok",
-        },
+        verdict: verdict.map_or("unknown", Verdict::name),
         score: scored.score,
         score01: scale.map(|scale| scale.of(scored.score)),
         threshold,
+        review_threshold: calibrated.and_then(|class| class.review),
+        pixel_threshold,
         regions,
         ms: 1000.0 * start.elapsed().as_secs_f64(),
     };
@@ -197,10 +218,11 @@ fn predict(
     Ok(prediction)
 }
 
-/// Regions of a map in the picture's own pixels. Shrinking the map can lower a peak below the
-/// threshold although the score is above it; the pixel of the peak then stands for the region.
-fn regions_of(map: &[f32], width: usize, threshold: f32, scored: &Scored) -> Vec<Region> {
-    if scored.score < threshold || map.is_empty() {
+/// Regions of the map of a picture that does not pass, in its own pixels. Shrinking the map, or a
+/// review threshold below the pixel threshold, can leave no pixel above; the pixel of the peak then
+/// stands for the region.
+fn regions_of(map: &[f32], width: usize, threshold: f32) -> Vec<Region> {
+    if map.is_empty() {
         return Vec::new();
     }
     let peak = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -391,14 +413,14 @@ mod tests {
     fn regions_are_boxed_in_the_picture() {
         let mut map = vec![0.0; 6 * 8];
         (map[8 + 2], map[8 + 3], map[2 * 8 + 3], map[5 * 8 + 7]) = (0.9, 0.6, 0.7, 0.8);
-        let scored =
-            Scored { score: 0.9, map: Vec::new(), height: 6, width: 8, nearest_class: None };
-        let regions = regions_of(&map, 8, 0.5, &scored);
+        let regions = regions_of(&map, 8, 0.5);
         assert_eq!(regions.len(), 2);
         let Region { x, y, width, height, area_px, .. } = regions[0];
         assert_eq!((x, y, width, height, area_px), (2, 1, 2, 2, 3));
         let Region { x, y, width, height, .. } = regions[1];
         assert_eq!((x, y, width, height), (7, 5, 1, 1));
+        let peak = regions_of(&map, 8, 1.5);
+        assert_eq!((peak.len(), peak[0].x, peak[0].area_px), (1, 2, 1));
     }
 
     #[test]

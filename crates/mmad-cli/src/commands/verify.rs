@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::Args;
-use mmad::detector::Detector;
+use mmad::detector::{Detector, SelfTest};
 
 use crate::failure::{Failure, Status};
 use crate::output::Output;
 
-/// Re-score the picture inside a model file and show the model's card
+/// Re-score the pictures inside a model file and show the model's card
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// Model file
@@ -18,11 +18,13 @@ pub(crate) struct VerifyArgs {
 }
 
 pub(crate) fn run(args: &VerifyArgs, output: &mut Output) -> Result<Status, Failure> {
-    // Loading is what verifies.
-    let detector = Detector::load(&args.model, &Device::flex())?;
+    let (detector, tests) = Detector::verify(&args.model, &Device::flex())?;
     let card = detector.card();
     let data = &card.config.data;
-    output.line(&format!("ok: the self-test picture scores {}", card.self_test_score))?;
+    for (i, SelfTest { expected, found }) in tests.iter().enumerate() {
+        let same = if found == expected { "to the bit".into() } else { format!("not {expected}") };
+        output.line(&format!("ok: picture {} scores {found}, {same}", i + 1))?;
+    }
     output.line(&format!("method    {}", card.config.method))?;
     output.line(&format!("encoder   {}", card.config.encoder.arch.name()))?;
     output.line(&format!("input     {} x {} px", data.height_px, data.width_px))?;
@@ -34,8 +36,12 @@ pub(crate) fn run(args: &VerifyArgs, output: &mut Output) -> Result<Status, Fail
     ))?;
     output.object(&serde_json::json!({
         "ok": true,
-        "self_test_score": card.self_test_score,
-        "card": card,
+        "self_tests": tests
+            .iter()
+            .map(|test| serde_json::json!({ "expected": test.expected, "found": test.found }))
+            .collect::<Vec<_>>(),
+        // By way of its text, so that numbers of single precision keep their short form.
+        "card": serde_json::from_str::<serde_json::Value>(&serde_json::to_string(card)?)?,
         "parameters": detector.params().n_values(),
     }))?;
     Ok(Status::Ok)

@@ -51,6 +51,97 @@ fn another_rate_uses_the_scores_in_the_file() {
 }
 
 #[test]
+fn a_review_threshold_makes_a_third_verdict() {
+    let work = Work::with_model();
+    let verdicts = |expected: &str| {
+        let json = work.ok("predict run/model.mmad pics/gear/test --class gear --json").json();
+        let rows = json["predictions"].as_array().unwrap();
+        assert!(rows.iter().all(|row| row["verdict"] == expected), "{expected}: {json}");
+        json
+    };
+    work.ok("calibrate run/model.mmad --set gear=1e6 --set-review gear=0.000001");
+    let json = verdicts("review");
+    assert_eq!((&json["review"], &json["defective"]), (&8.into(), &0.into()));
+    let predictions = json["predictions"].as_array().unwrap();
+    assert!(predictions.iter().all(|row| !row["regions"].as_array().unwrap().is_empty()));
+    work.ok("predict run/model.mmad pics/gear/test --class gear --fail-on-defect");
+    work.run("predict run/model.mmad pics/gear/test --class gear --fail-on-review").exits(3);
+
+    let eval = work.ok("eval run/model.mmad pics --class gear --json").json();
+    let decided = &eval["decisions"][0];
+    assert_eq!((&decided["good_reviews"], &decided["defective_reviews"]), (&2.into(), &6.into()));
+    assert!(eval["scores"].as_array().unwrap().iter().all(|row| row["verdict"] == "review"));
+
+    work.ok("calibrate run/model.mmad --set gear=0.000001");
+    verdicts("defect");
+    let shown = work.ok("calibrate run/model.mmad --max-fpr 0.3 --review-fpr 0.6 --json").json();
+    for name in ["gear", "wood"] {
+        let review = class(&shown, name)["review"].as_f64().unwrap();
+        assert!(review < threshold(&shown, name), "{shown}");
+    }
+    let shown = work.ok("calibrate run/model.mmad --review-fpr 0 --json").json();
+    assert!(class(&shown, "gear")["review"].is_null());
+}
+
+#[test]
+fn a_pixel_threshold_lies_at_most_at_the_threshold() {
+    let work = Work::with_model();
+    let shown = work.ok("calibrate run/model.mmad --max-fpr 0.5 --json").json();
+    for name in ["gear", "wood"] {
+        let pixel = class(&shown, name)["pixel_threshold"].as_f64().unwrap();
+        assert!(pixel > 0.0 && pixel <= threshold(&shown, name), "{shown}");
+    }
+    let eval = work.ok("eval run/model.mmad pics --class gear --json").json();
+    let pixels = &eval["decisions"][0]["pixels"];
+    for number in ["recall", "f1", "good_area"] {
+        assert!((0.0..=1.0).contains(&pixels[number].as_f64().unwrap()), "{pixels}");
+    }
+}
+
+#[test]
+fn labelled_pictures_allow_other_rules() {
+    let work = Work::with_model();
+    let weights = work.tensors("run/model.mmad");
+    assert!(work.fails("calibrate run/model.mmad --f1").contains("--scores DIR/results.json"));
+    work.ok("eval run/model.mmad pics --class gear --class wood -o results");
+    let line = "calibrate run/model.mmad --json --scores results/results.json";
+    let best = work.ok(&format!("{line} --f1")).json();
+    assert_eq!((&best["rule"]["kind"], &best["source"]), (&"f1".into(), &"scores-file".into()));
+    let gear = class(&best, "gear");
+    assert_eq!(
+        (&gear["basis"], &gear["held_out"], &gear["defective"]),
+        (&"f1".into(), &2.into(), &6.into())
+    );
+    // A costly miss lowers the threshold; the scores are in the model now.
+    let at = |rule: &str| {
+        threshold(&work.ok(&format!("calibrate run/model.mmad --json {rule}")).json(), "gear")
+    };
+    assert!(at("--cost 1,1000") < at("--cost 1000,1"));
+    assert_eq!(
+        class(&work.ok("calibrate run/model.mmad --cost 1,1000 --json").json(), "gear")["miss_rate"]
+            ["observed"],
+        0.0
+    );
+    let text = work.ok("calibrate run/model.mmad --quantile 0.9").stdout;
+    assert!(
+        text.contains("above 90.00 % of the good scores") && text.contains("no guarantee"),
+        "{text}"
+    );
+    let text = work.ok("eval run/model.mmad pics --class gear --report page.html").stdout;
+    assert!(text.contains("at the thresholds of the model:\n  gear: "), "{text}");
+    assert!(
+        work.read("page.html").contains("from the scores of an evaluation, which they flatter")
+    );
+    assert!(work.tensors("run/model.mmad") == weights, "the weights changed");
+
+    // Scores of another model are no scores of this one.
+    let tiny = super::program::TINY;
+    work.ok(&format!("train pics -o other {tiny} --epochs 1 --class gear"));
+    let message = work.fails("calibrate other/model.mmad --scores results/results.json");
+    assert!(message.contains("another model"), "{message}");
+}
+
+#[test]
 fn looking_changes_nothing() {
     let work = Work::with_model();
     let before = std::fs::read(work.path("run/model.mmad")).unwrap();
@@ -96,6 +187,13 @@ fn thresholds_are_never_lost_to_a_mistake() {
         ("--set gear=nan", "give a raw score above 0"),
         ("--max-fpr 0", "above 0 and below 1"),
         ("--max-fpr 1.5", "above 0 and below 1"),
+        ("--review-fpr 0.001", "is not above the rate of false rejects"),
+        ("--quantile 1", "above 0 and below 1"),
+        ("--cost 1,0", "give two numbers above 0"),
+        ("--f1", "needs scores of defective pictures"),
+        ("--set-review gear=-1", "the threshold of `gear` is -1"),
+        ("--scores nowhere.json", "cannot read `nowhere.json`"),
+        ("--scores pics/gear/test/good/000.png", "`pics/gear/test/good/000.png`"),
         // Pictures of products that the model never saw.
         ("--good pics/cap", "the model knows: gear, wood"),
         // Read as a plain folder, whose class is called after it.

@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use super::program::{ERROR, TINY, USAGE, Work, names_in};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 16] = [
     "demo",
     "train",
     "calibrate",
     "eval",
+    "compare",
     "metrics",
     "predict",
     "verify",
@@ -71,6 +72,7 @@ fn a_wrong_command_line_is_a_usage_error() {
         "eval model.mmad pics --protocol best",
         "calibrate model.mmad --data a --good b",
         "verify",
+        "compare results",
         "weights",
         "data",
         "--threads many methods",

@@ -77,12 +77,15 @@ fn with_card(work: &Work, name: &str, pointer: &str, value: Value) {
 fn a_card_that_does_not_fit_is_refused() {
     let work = Work::with_model();
     for (pointer, value, expected) in [
-        ("/format_version", json!(2), "has format version 2; this program reads version 1"),
+        ("/format_version", json!(3), "has format version 3; this program reads versions 1 to 2"),
+        ("/format_version", json!(0), "has format version 0"),
         ("/format_version", json!("new"), "model card"),
-        ("/self_test_score", json!(0.123), "self-test failed"),
-        ("/self_test_score", Value::Null, "model card"),
+        ("/self_test_scores/0", json!(0.123), "self-test failed"),
+        ("/self_test_scores", Value::Null, "model card"),
+        ("/self_test_scores", json!([]), "is not 0 pictures"),
+        ("/self_test_scores", json!([0.1]), "is not 1 pictures"),
         ("/config/method", json!("future"), "method `future`"),
-        ("/config/data/height_px", json!(128), "`self_test` is not 128 x 64"),
+        ("/config/data/height_px", json!(128), "`self_test` is not 2 pictures of 128 x 64"),
         ("/config/data/height_px", json!(u64::MAX), "model card"),
         ("/config/mmad/states", json!(8), "does not fit mmad"),
         ("/config/mmad/widths", json!([0, 0, 0]), "`mmad.widths` is [0, 0, 0]"),
@@ -96,6 +99,63 @@ fn a_card_that_does_not_fit_is_refused() {
         assert!(message.contains(expected), "{pointer} {value}: {message}");
         work.fails("predict changed.mmad pics/gear/test -q");
     }
+}
+
+/// Every picture inside is scored again, not only the first, which loading looks at.
+#[test]
+fn every_self_test_picture_counts() {
+    let work = Work::with_model();
+    let json = work.ok("verify run/model.mmad --json").json();
+    let tests = json["self_tests"].as_array().unwrap();
+    assert_eq!(tests.len(), 2, "one per class");
+    for (test, score) in tests.iter().zip(json["card"]["self_test_scores"].as_array().unwrap()) {
+        let bits = |value: &Value| (value.as_f64().unwrap() as f32).to_bits();
+        assert_eq!((bits(&test["expected"]), bits(&test["found"])), (bits(score), bits(score)));
+    }
+    with_card(&work, "changed.mmad", "/self_test_scores/1", json!(0.123));
+    work.ok("predict changed.mmad pics/gear/test/good -q");
+    assert!(work.fails("verify changed.mmad").contains("self-test failed"));
+}
+
+/// A file of the first version: one self-test picture, one threshold per class.
+#[test]
+fn files_of_the_first_version_are_read() {
+    let work = Work::with_model();
+    let mut card = work.card("run/model.mmad");
+    let object = card.as_object_mut().unwrap();
+    object.insert("format_version".into(), json!(1));
+    let scores = object.remove("self_test_scores").unwrap();
+    object.insert("self_test_score".into(), scores[0].clone());
+    let calibration = object["calibration"].as_object_mut().unwrap();
+    for new in ["rule", "review_rate", "source"] {
+        calibration.remove(new);
+    }
+    for class in calibration["classes"].as_array_mut().unwrap() {
+        for new in ["review", "pixel_threshold", "pixel_scores", "defective_scores"] {
+            class.as_object_mut().unwrap().remove(new);
+        }
+    }
+    let mut tensors = work.tensors("run/model.mmad");
+    let picture = tensors.take("self_test").and_then(mmad_weights::HostTensor::into_f32).unwrap();
+    let first = picture[..3 * 64 * 64].to_vec();
+    let shaped = mmad_weights::HostTensor::from_f32(vec![64, 64, 3], first).unwrap();
+    tensors.insert("self_test", shaped);
+    card["tensors_sha256"] = json!(tensors.sha256());
+    work.write_tensors("old.mmad", &tensors, Some(&card));
+
+    work.ok("verify old.mmad");
+    let predict = |model: &str| {
+        let json = work.ok(&format!("predict {model} pics/gear/test --json")).json();
+        let rows = json["predictions"].as_array().unwrap().clone();
+        rows.into_iter()
+            .map(|row| (row["score"].clone(), row["verdict"].clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(predict("old.mmad"), predict("run/model.mmad"));
+    // Written again, it is of this version.
+    work.ok("calibrate old.mmad --review-fpr 0.5 --max-fpr 0.3");
+    assert_eq!(work.card("old.mmad")["format_version"], 2);
+    work.ok("verify old.mmad");
 }
 
 #[test]

@@ -61,12 +61,56 @@ fn different_pictures_have_different_scores() {
     assert_eq!(values.len(), 16);
 }
 
-/// The model file's own picture is one of those held out, so its score is known twice.
+/// The model file's own pictures are among those held out, so their scores are known three times:
+/// from calibration, from the card, and from `verify`.
 #[test]
-fn the_self_test_score_is_that_of_a_held_out_picture() {
+fn the_self_test_scores_are_those_of_held_out_pictures() {
     let work = Work::with_model();
+    let bits = |value: &Value| (value.as_f64().unwrap() as f32).to_bits();
     let card = work.card("run/model.mmad");
-    let held_out = card["calibration"]["classes"][0]["scores"].as_array().unwrap();
-    assert_eq!(held_out.len(), 4);
-    assert!(held_out.contains(&card["self_test_score"]), "{held_out:?}");
+    let verified = work.ok("verify run/model.mmad --json").json();
+    for (index, class) in ["gear", "wood"].iter().enumerate() {
+        let calibrated = &card["calibration"]["classes"][index];
+        assert_eq!(calibrated["class"], *class);
+        let held_out = calibrated["scores"].as_array().unwrap();
+        assert_eq!(held_out.len(), 4);
+        let score = &card["self_test_scores"][index];
+        assert!(held_out.contains(score), "{class}: {held_out:?}");
+        assert_eq!(bits(&verified["self_tests"][index]["found"]), bits(score));
+    }
+}
+
+#[test]
+fn calibration_scores_are_those_of_predict_and_eval() {
+    let work = Work::with_model();
+    let bits = |value: &Value| (value.as_f64().unwrap() as f32).to_bits();
+    let sorted = |mut bits: Vec<u32>| {
+        bits.sort_unstable();
+        bits
+    };
+    let json = work.ok("predict run/model.mmad pics/gear/train/good --json").json();
+    let rows = json["predictions"].as_array().unwrap();
+    let predicted = sorted(rows.iter().map(|row| bits(&row["score"])).collect());
+
+    std::fs::create_dir_all(work.path("new/gear")).unwrap();
+    std::fs::rename(work.path("pics/gear/train/good"), work.path("new/gear/good")).unwrap();
+    work.ok("calibrate run/model.mmad --good new");
+    let card = work.card("run/model.mmad");
+    let gear = &card["calibration"]["classes"][0];
+    let calibrated = gear["scores"].as_array().unwrap().iter().map(bits).collect();
+    assert_eq!(sorted(calibrated), predicted);
+
+    // And with the scores of an evaluation no picture is scored at all.
+    work.ok("eval run/model.mmad pics --class wood -o results");
+    let results: Value = serde_json::from_str(&work.read("results/results.json")).unwrap();
+    work.ok("calibrate run/model.mmad --scores results/results.json");
+    let card = work.card("run/model.mmad");
+    let wood = &card["calibration"]["classes"][1];
+    for (kind, is_anomalous) in [("scores", false), ("defective_scores", true)] {
+        let rows = results["scores"].as_array().unwrap().iter();
+        let of_kind = rows.filter(|row| row["is_anomalous"] == is_anomalous);
+        let evaluated = sorted(of_kind.map(|row| bits(&row["score"])).collect());
+        let calibrated = wood[kind].as_array().unwrap().iter().map(bits).collect();
+        assert_eq!(sorted(calibrated), evaluated, "{kind}");
+    }
 }

@@ -26,11 +26,17 @@ export function createCurve(spec) {
   let cursor = -1;
   /** @type {{x: number, y: number} | null} */
   let mark = null;
+  let x = linear([0, 1], [0, 1]);
+  let y = linear([0, 1], [1, 0]);
+  // These two move with every threshold and every hover; all else is drawn once per width.
+  const dot = svg('circle', { class: 'mark', r: 5.5 });
+  const cross = svg('path', { class: 'cross' });
+  const under = svg('circle', { class: 'cursor', r: 4 });
 
   function draw() {
-    const height = Math.min(width, 380);
-    const x = linear([0, 1], [CURVE_MARGIN.left, width - CURVE_MARGIN.right]);
-    const y = linear([0, 1], [height - CURVE_MARGIN.bottom, CURVE_MARGIN.top]);
+    const height = Math.min(width, 340);
+    x = linear([0, 1], [CURVE_MARGIN.left, width - CURVE_MARGIN.right]);
+    y = linear([0, 1], [height - CURVE_MARGIN.bottom, CURVE_MARGIN.top]);
     const grid = svg('g', { class: 'ticks' });
     for (let i = 0; i <= 5; i += 1) {
       const value = i / 5;
@@ -62,31 +68,42 @@ export function createCurve(spec) {
       plot.append(svg('line', { class: 'chance', x1: x.at(0), y1: y.at(0), x2: x.at(1), y2: y.at(1) }));
     }
     const line = points.map((point) => `${x.at(point.x).toFixed(1)},${y.at(point.y).toFixed(1)}`);
-    plot.append(svg('polyline', { class: 'line', points: line.join(' ') }));
-    if (mark) plot.append(svg('circle', { class: 'mark', cx: x.at(mark.x), cy: y.at(mark.y), r: 5.5 }));
-    if (cursor >= 0) {
-      const point = points[cursor];
-      plot.append(
-        svg('line', { class: 'cross', x1: x.at(point.x), x2: x.at(point.x), y1: y.at(0), y2: y.at(1) }),
-        svg('line', { class: 'cross', x1: x.at(0), x2: x.at(1), y1: y.at(point.y), y2: y.at(point.y) }),
-        svg('circle', { class: 'cursor', cx: x.at(point.x), cy: y.at(point.y), r: 4 }),
-      );
-    }
-    return { x, y };
+    plot.append(svg('polyline', { class: 'line', points: line.join(' ') }), dot, cross, under);
+    move();
+  }
+
+  function move() {
+    const point = points[cursor];
+    dot.toggleAttribute('hidden', !mark);
+    if (mark) place(dot, mark);
+    cross.toggleAttribute('hidden', !point);
+    under.toggleAttribute('hidden', !point);
+    if (!point) return;
+    place(under, point);
+    const [left, top] = [x.at(point.x), y.at(point.y)];
+    cross.setAttribute('d', `M${left} ${y.at(0)}V${y.at(1)}M${x.at(0)} ${top}H${x.at(1)}`);
+  }
+
+  /**
+   * @param {Element} circle
+   * @param {{x: number, y: number}} point
+   */
+  function place(circle, point) {
+    circle.setAttribute('cx', String(x.at(point.x)));
+    circle.setAttribute('cy', String(y.at(point.y)));
   }
 
   /** @param {number} index */
   function pointAt(index) {
     cursor = Math.min(points.length - 1, Math.max(0, index));
-    const { x, y, threshold } = points[cursor];
+    const { x: across, y: up, threshold } = points[cursor];
     const at = threshold === undefined ? '' : ` · threshold ${threshold.toFixed(3)}`;
-    readout.textContent = `${xLabel} ${x.toFixed(3)} · ${yLabel} ${y.toFixed(3)}${at}`;
-    draw();
+    readout.textContent = `${xLabel} ${across.toFixed(3)} · ${yLabel} ${up.toFixed(3)}${at}`;
+    move();
   }
 
   plot.addEventListener('pointermove', (event) => {
     const box = plot.getBoundingClientRect();
-    const { x, y } = draw();
     const [left, top] = [event.clientX - box.left, event.clientY - box.top];
     let nearest = { index: 0, distance: Infinity };
     points.forEach((point, index) => {
@@ -96,7 +113,7 @@ export function createCurve(spec) {
     pointAt(nearest.index);
   });
   plot.addEventListener('keydown', (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const step = { ArrowRight: 1, ArrowLeft: -1, PageUp: 20, PageDown: -20 }[event.key];
     if (!step) return;
     event.preventDefault();
     pointAt(cursor + step);
@@ -113,7 +130,7 @@ export function createCurve(spec) {
      */
     setMark(point) {
       mark = point;
-      if (width > 0) draw();
+      move();
     },
   };
 }

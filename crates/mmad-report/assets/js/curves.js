@@ -8,19 +8,20 @@ import { precisionRecall, roc } from './stats.js';
  * @typedef {import('./stats.js').ScoreRow} ScoreRow
  * @typedef {import('./stats.js').Confusion} Confusion
  * @typedef {{class: string, title: string, x_label: string, y_label: string,
- *   points: [number, number][], shaded_up_to: number | null}} Curve
+ *   note: string, points: [number, number][], thresholds: number[], shaded_up_to: number | null}} Curve
+ * @typedef {{counts: Confusion, threshold: number}} Chosen
  */
 
 /**
- * Puts the curves into `host`; the answer moves the dots to the counts of a threshold.
+ * Puts the curves into `host`; the answer moves the dots to a threshold and its counts.
  * @param {HTMLElement} host
  * @param {ScoreRow[]} rows
  * @param {Curve[]} given
- * @returns {(counts: Confusion) => void}
+ * @returns {(chosen: Chosen) => void}
  */
 export function showCurves(host, rows, given) {
   const nodes = [];
-  /** @type {((counts: Confusion) => void)[]} */
+  /** @type {((chosen: Chosen) => void)[]} */
   const marks = [];
   const overRoc = roc(rows);
   if (overRoc) {
@@ -33,8 +34,8 @@ export function showCurves(host, rows, given) {
       diagonal: true,
     });
     nodes.push(curve.node);
-    marks.push(({ hits, misses, falseRejects, passes }) =>
-      curve.setMark({ x: falseRejects / (falseRejects + passes), y: hits / (hits + misses) }));
+    marks.push(({ counts }) =>
+      curve.setMark({ x: counts.falseRejects / nGood(counts), y: counts.hits / nBad(counts) }));
   }
   const overRecall = precisionRecall(rows);
   if (overRecall) {
@@ -46,23 +47,36 @@ export function showCurves(host, rows, given) {
       points: overRecall.points,
     });
     nodes.push(curve.node);
-    marks.push(({ hits, misses, falseRejects }) => {
-      const rejected = hits + falseRejects;
-      curve.setMark(rejected > 0 ? { x: hits / (hits + misses), y: hits / rejected } : null);
+    marks.push(({ counts }) => {
+      const rejected = counts.hits + counts.falseRejects;
+      curve.setMark(rejected > 0 ? { x: counts.hits / nBad(counts), y: counts.hits / rejected } : null);
     });
   }
-  for (const { title, x_label, y_label, points, shaded_up_to } of given) {
+  for (const { title, x_label, y_label, note, points, thresholds, shaded_up_to } of given) {
+    const shaded = shaded_up_to === null ? '' : `The shaded part, up to ${shaded_up_to}, counts.`;
     const curve = createCurve({
       title,
-      note: shaded_up_to === null ? '' : `The shaded part, up to ${shaded_up_to}, counts.`,
+      note: [note, shaded].filter((text) => text).join('. '),
       xLabel: x_label,
       yLabel: y_label,
-      points: points.map(([x, y]) => ({ x, y })),
+      points: points.map(([x, y], i) => ({ x, y, threshold: thresholds[i] })),
       shadedUpTo: shaded_up_to,
     });
     nodes.push(curve.node);
+    marks.push(({ threshold }) => {
+      // Thresholds fall along the curve.
+      const next = thresholds.findIndex((at) => at < threshold);
+      const [x, y] = points[next < 0 ? points.length - 1 : Math.max(0, next - 1)];
+      curve.setMark(thresholds.length > 0 ? { x, y } : null);
+    });
   }
   if (nodes.length === 0) nodes.push(el('p', { class: 'quiet' }, 'A curve needs good and defective test pictures.'));
   host.replaceChildren(...nodes);
-  return (counts) => marks.forEach((mark) => mark(counts));
+  return (chosen) => marks.forEach((mark) => mark(chosen));
 }
+
+/** @param {Confusion} counts */
+const nGood = ({ passes, goodReviews, falseRejects }) => passes + goodReviews + falseRejects;
+
+/** @param {Confusion} counts */
+const nBad = ({ misses, badReviews, hits }) => misses + badReviews + hits;

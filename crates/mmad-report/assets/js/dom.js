@@ -87,6 +87,14 @@ export function onWidth(host, draw) {
 }
 
 /**
+ * What a picture is called: its class and its name, which often begins with the class.
+ * @param {{class: string, name: string}} picture
+ */
+export function titleOf({ class: of, name }) {
+  return `${of} / ${name.startsWith(`${of}/`) ? name.slice(of.length + 1) : name}`;
+}
+
+/**
  * `part` of `whole` in percent, with one decimal.
  * @param {number} part
  * @param {number} whole

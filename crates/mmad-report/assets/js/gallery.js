@@ -1,16 +1,22 @@
 // Pictures in groups that follow the threshold, each as picture, truth and overlay.
 
-import { choiceRow, el } from './dom.js';
+import { choiceRow, el, titleOf } from './dom.js';
 import { decodePicture, drawOverlay, drawTruth } from './picture.js';
+import { decide } from './stats.js';
 
 /**
  * @typedef {import('./picture.js').Picture} Picture
  * @typedef {import('./picture.js').View} View
+ * @typedef {import('./stats.js').ReviewOf} ReviewOf
+ * @typedef {import('./stats.js').Decision} Decision
+ * @typedef {{threshold: number, reviewOf: ReviewOf | null}} Limits
  * @typedef {{node: HTMLElement, caption: HTMLElement, overlay: HTMLCanvasElement,
- *   truth: HTMLCanvasElement, seen: boolean}} Card
+ *   truth: HTMLCanvasElement, decision: Decision | '', seen: boolean}} Card
  */
 
 const PAGE = 24;
+/** Longer side of a picture on a card, for a screen with small pixels. */
+const CARD_PX = 200;
 const GROUPS = [
   { value: 'falseRejects', label: 'False rejects' },
   { value: 'misses', label: 'Misses' },
@@ -19,15 +25,18 @@ const GROUPS = [
 ];
 
 /**
- * What the threshold makes of a picture.
+ * What the thresholds make of a picture.
  * @param {Picture} picture
- * @param {number} threshold
+ * @param {Limits} limits
  */
-export function outcomeBadge(picture, threshold) {
-  const rejected = picture.score01 >= threshold;
-  const [text, kind] = picture.defect === null
-    ? rejected ? ['false reject', 'wrong-good'] : ['passed', 'right']
-    : rejected ? ['rejected', 'right'] : ['missed', 'wrong-bad'];
+export function outcomeBadge(picture, { threshold, reviewOf }) {
+  const decision = decide(picture, threshold, reviewOf);
+  const isGood = picture.defect === null;
+  const [text, kind] = {
+    rejected: isGood ? ['false reject', 'wrong-good'] : ['rejected', 'right'],
+    review: ['review', 'review'],
+    passed: isGood ? ['passed', 'right'] : ['missed', 'wrong-bad'],
+  }[decision];
   return el('span', { class: `badge ${kind}` }, text);
 }
 
@@ -45,21 +54,33 @@ function lot(text) {
  * The pictures of a group in the order they are shown.
  * @param {Picture[]} pictures
  * @param {string} group
- * @param {number} threshold
+ * @param {Limits} limits
  */
-function pick(pictures, group, threshold) {
+function pick(pictures, group, { threshold, reviewOf }) {
   const distance = (/** @type {Picture} */ picture) => Math.abs(picture.score01 - threshold);
-  const key = (/** @type {Picture} */ picture) => lot(`${picture.class}/${picture.name}`);
+  /** @type {(wanted: Decision, isGood: boolean) => Picture[]} */
+  const decided = (wanted, isGood) =>
+    pictures.filter((p) => (p.defect === null) === isGood && decide(p, threshold, reviewOf) === wanted);
   switch (group) {
     case 'falseRejects':
-      return pictures.filter((p) => p.defect === null && p.score01 >= threshold).sort((a, b) => b.score01 - a.score01);
+      return decided('rejected', true).sort((a, b) => b.score01 - a.score01);
     case 'misses':
-      return pictures.filter((p) => p.defect !== null && p.score01 < threshold).sort((a, b) => a.score01 - b.score01);
+      return decided('passed', false).sort((a, b) => a.score01 - b.score01);
     case 'closest':
       return [...pictures].sort((a, b) => distance(a) - distance(b));
     default:
-      return [...pictures].sort((a, b) => key(a) - key(b));
+      return [...pictures].sort((a, b) => lotOf(a) - lotOf(b));
   }
+}
+
+/** @type {WeakMap<Picture, number>} */
+const lots = new WeakMap();
+
+/** @param {Picture} picture */
+function lotOf(picture) {
+  const known = lots.get(picture) ?? lot(`${picture.class}/${picture.name}`);
+  lots.set(picture, known);
+  return known;
 }
 
 /**
@@ -71,7 +92,8 @@ function pick(pictures, group, threshold) {
 export function createGallery(host, view, colormaps, onOpen) {
   /** @type {Picture[]} */
   let pictures = [];
-  let threshold = 0;
+  /** @type {Limits} */
+  let limits = { threshold: 0, reviewOf: null };
   let group = 'closest';
   let shown = PAGE;
   /** @type {Map<Picture, Card>} */
@@ -108,7 +130,7 @@ export function createGallery(host, view, colormaps, onOpen) {
     const noMask = el('span', { class: 'no-mask' }, picture.defect === null ? 'good part' : 'no mask');
     const plain = el('img', { src: picture.picture, alt: '', loading: 'lazy' });
     const click = () => {
-      const list = pick(pictures, group, threshold);
+      const list = pick(pictures, group, limits);
       onOpen(list, list.indexOf(picture));
     };
     const node = el(
@@ -117,7 +139,7 @@ export function createGallery(host, view, colormaps, onOpen) {
       el('span', { class: 'panels' }, plain, picture.mask ? truth : noMask, overlay),
       caption,
     );
-    card = { node, caption, overlay, truth, seen: false };
+    card = { node, caption, overlay, truth, decision: '', seen: false };
     cards.set(picture, card);
     pictureOf.set(node, picture);
     watcher.observe(node);
@@ -125,47 +147,55 @@ export function createGallery(host, view, colormaps, onOpen) {
   }
 
   /** @param {Picture} picture */
-  async function draw(picture) {
+  async function draw(picture, withTruth = true) {
     const parts = await decodePicture(picture);
     const card = cardOf(picture);
-    drawOverlay(card.overlay, parts, view, colormaps, 256);
-    if (picture.mask) drawTruth(card.truth, parts, 256);
+    drawOverlay(card.overlay, parts, view, colormaps, CARD_PX);
+    if (picture.mask && withTruth) drawTruth(card.truth, parts, CARD_PX);
   }
 
   function update() {
     for (const { value, label } of GROUPS) {
       const text = tabs.texts.get(value);
-      if (text) text.textContent = `${label} ${pick(pictures, value, threshold).length}`;
+      const isAll = value === 'closest' || value === 'random';
+      const n = isAll ? pictures.length : pick(pictures, value, limits).length;
+      if (text) text.textContent = `${label} ${n}`;
     }
-    const list = pick(pictures, group, threshold);
+    const list = pick(pictures, group, limits);
     /** @type {HTMLElement[]} */
     const page = list.slice(0, shown).map((picture) => {
       const card = cardOf(picture);
-      card.caption.replaceChildren(
-        el('strong', {}, `${picture.class} / ${picture.name}`),
-        outcomeBadge(picture, threshold),
-        el('span', { class: 'quiet' }, `${picture.defect ?? 'good'} · ${picture.score01.toFixed(3)}`),
-      );
+      const decision = decide(picture, limits.threshold, limits.reviewOf);
+      if (card.decision !== decision) {
+        card.decision = decision;
+        card.caption.replaceChildren(
+          el('strong', {}, titleOf(picture)),
+          outcomeBadge(picture, limits),
+          el('span', { class: 'quiet' }, `${picture.defect ?? 'good'} · ${picture.score01.toFixed(3)}`),
+        );
+      }
       return card.node;
     });
     if (page.length === 0) page.push(el('p', { class: 'quiet' }, 'No such picture among those in this page.'));
-    grid.replaceChildren(...page);
+    // Cards that stay where they are keep focus and cost nothing.
+    const isSame = page.length === grid.children.length && page.every((node, i) => node === grid.children[i]);
+    if (!isSame) grid.replaceChildren(...page);
     more.hidden = list.length <= shown;
   }
 
   return {
     /**
      * @param {Picture[]} newPictures
-     * @param {number} newThreshold
+     * @param {Limits} newLimits
      */
-    show(newPictures, newThreshold) {
+    show(newPictures, newLimits) {
       if (newPictures !== pictures) shown = PAGE;
       pictures = newPictures;
-      threshold = newThreshold;
+      limits = newLimits;
       update();
     },
     redraw() {
-      for (const [picture, card] of cards) if (card.seen) draw(picture);
+      for (const [picture, card] of cards) if (card.seen) draw(picture, false);
     },
   };
 }

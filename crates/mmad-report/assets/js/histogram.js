@@ -1,37 +1,54 @@
-// Scores of good (up) and defective (down) pictures, with a threshold to drag.
+// Scores of good (up) and defective (down) pictures, with one or two thresholds to drag.
 
 import { el, linear, onWidth, svg } from './dom.js';
 import { SHIPPED, histogram, roundThreshold } from './stats.js';
 
-const BARS_HEIGHT = 250;
-const BARS_MARGIN = { left: 18, right: 18, top: 30, bottom: 30 };
+const BARS_HEIGHT = 270;
+const BARS_MARGIN = { left: 18, right: 18, top: 34, bottom: 30 };
 const N_BINS = 50;
 
 /**
  * @typedef {import('./stats.js').ScoreRow} ScoreRow
+ * @typedef {import('./stats.js').ReviewOf} ReviewOf
+ * @typedef {{rows: ScoreRow[], threshold: number, review: number | null, reviewOf: ReviewOf | null}} HistogramState
+ *   `review` is null where there is no such line, or one per class
+ */
+
+/**
  * @param {HTMLElement} host
  * @param {(threshold: number) => void} onThreshold
+ * @param {(review: number) => void} onReview
  */
-export function createHistogram(host, onThreshold) {
-  /** @type {ScoreRow[]} */
-  let rows = [];
-  let threshold = SHIPPED;
+export function createHistogram(host, onThreshold, onReview) {
+  /** @type {HistogramState} */
+  let state = { rows: [], threshold: SHIPPED, review: null, reviewOf: null };
   let width = 0;
   /** @type {[number, number]} */
   let domain = [0, 1];
+  /** @type {(threshold: number) => void} */
+  let dragged = onThreshold;
 
   const plot = svg('svg', { class: 'histogram', height: BARS_HEIGHT, 'aria-hidden': 'true' });
-  const slider = el('input', { type: 'range', class: 'threshold-slider', step: 0.001, 'aria-label': 'Threshold' });
-  slider.addEventListener('input', () => onThreshold(Number(slider.value)));
-  host.append(plot, slider);
+  /** @type {(kind: string, name: string, set: (value: number) => void) => HTMLInputElement} */
+  const sliderFor = (kind, name, set) => {
+    const slider = el('input', { type: 'range', class: `threshold-slider ${kind}`, step: 0.001, 'aria-label': name });
+    slider.addEventListener('input', () => set(Number(slider.value)));
+    return slider;
+  };
+  const slider = sliderFor('reject', 'Threshold', onThreshold);
+  const reviewSlider = sliderFor('review', 'Review from', onReview);
+  host.append(plot, slider, reviewSlider);
 
   const scale = () => linear(domain, [BARS_MARGIN.left, width - BARS_MARGIN.right]);
   /** @param {PointerEvent} event */
-  const follow = (event) => {
-    const value = scale().invert(event.clientX - plot.getBoundingClientRect().left);
-    onThreshold(roundThreshold(Math.min(domain[1], Math.max(domain[0], value))));
-  };
+  const valueAt = (event) => scale().invert(event.clientX - plot.getBoundingClientRect().left);
+  /** @param {PointerEvent} event */
+  const follow = (event) => dragged(roundThreshold(Math.min(domain[1], Math.max(domain[0], valueAt(event)))));
   plot.addEventListener('pointerdown', (event) => {
+    const value = valueAt(event);
+    const { threshold, review } = state;
+    const isReview = review !== null && value < (threshold + review) / 2;
+    dragged = isReview ? onReview : onThreshold;
     plot.setPointerCapture(event.pointerId);
     follow(event);
   });
@@ -39,56 +56,78 @@ export function createHistogram(host, onThreshold) {
     if (plot.hasPointerCapture(event.pointerId)) follow(event);
   });
 
-  function draw() {
-    const x = scale();
+  /** @param {{at: (value: number) => number}} x */
+  function bars(x) {
+    const { rows, threshold, reviewOf } = state;
     const bottom = BARS_HEIGHT - BARS_MARGIN.bottom;
-    const bins = histogram(rows, domain, N_BINS, threshold);
+    const bins = histogram(rows, domain, N_BINS, threshold, reviewOf);
     // Both kinds share one unit of height, and the axis lies where both fit.
-    const highest = Math.max(1, ...bins.map((bin) => bin.passes + bin.falseRejects));
-    const lowest = Math.max(1, ...bins.map((bin) => bin.misses + bin.hits));
+    const highest = Math.max(1, ...bins.map((bin) => bin.good));
+    const lowest = Math.max(1, ...bins.map((bin) => bin.bad));
     const unit = (bottom - BARS_MARGIN.top) / (highest + lowest);
     const middle = BARS_MARGIN.top + highest * unit;
     const barWidth = (x.at(domain[1]) - x.at(domain[0])) / N_BINS;
-
-    const bars = svg('g');
-    bins.forEach((bin, i) => {
+    const group = svg('g');
+    bins.forEach(({ good, goodWrong, bad, badWrong }, i) => {
       const left = x.at(domain[0]) + i * barWidth + 0.5;
       /** @type {(from: number, to: number, kind: string) => void} */
       const bar = (from, to, kind) => {
         if (from === to) return;
         const [y0, y1] = [middle - from * unit, middle - to * unit].sort((a, b) => a - b);
-        bars.append(svg('rect', { class: kind, x: left, y: y0, width: Math.max(1, barWidth - 1), height: y1 - y0 }));
+        group.append(svg('rect', { class: kind, x: left, y: y0, width: Math.max(1, barWidth - 1), height: y1 - y0 }));
       };
-      bar(0, bin.falseRejects, 'bar-good wrong');
-      bar(bin.falseRejects, bin.falseRejects + bin.passes, 'bar-good');
-      bar(0, -bin.misses, 'bar-bad wrong');
-      bar(-bin.misses, -bin.misses - bin.hits, 'bar-bad');
+      bar(0, goodWrong, 'bar-good wrong');
+      bar(goodWrong, good, 'bar-good');
+      bar(0, -badWrong, 'bar-bad wrong');
+      bar(-badWrong, -bad, 'bar-bad');
     });
+    group.append(
+      svg('line', { class: 'axis', x1: BARS_MARGIN.left, x2: width - BARS_MARGIN.right, y1: middle, y2: middle }),
+    );
+    return group;
+  }
 
-    const ticks = svg('g', { class: 'ticks' });
+  /** @param {{at: (value: number) => number}} x */
+  function ticks(x) {
+    const group = svg('g', { class: 'ticks' });
     const nTicks = Math.round((domain[1] - domain[0]) * 10);
     const every = nTicks > width / 40 ? 5 : nTicks > 14 ? 2 : 1;
     for (let i = 0; i <= nTicks; i += every) {
       const value = domain[0] + i / 10;
-      ticks.append(svg('text', { x: x.at(value), y: bottom + 18, 'text-anchor': 'middle' }, value.toFixed(1)));
+      const at = { x: x.at(value), y: BARS_HEIGHT - BARS_MARGIN.bottom + 18 };
+      group.append(svg('text', { ...at, 'text-anchor': 'middle' }, value.toFixed(1)));
     }
+    return group;
+  }
 
+  function draw() {
+    const x = scale();
+    const { threshold, review } = state;
+    const bottom = BARS_HEIGHT - BARS_MARGIN.bottom;
     const at = x.at(threshold);
-    const onLeft = at > width / 2;
-    const marks = svg(
-      'g',
-      {},
-      svg('line', { class: 'axis', x1: BARS_MARGIN.left, x2: width - BARS_MARGIN.right, y1: middle, y2: middle }),
+    const parts = [];
+    if (review !== null) {
+      const from = x.at(review);
+      const band = { x: from, width: Math.max(0, at - from), y: BARS_MARGIN.top, height: bottom - BARS_MARGIN.top };
+      parts.push(
+        svg('rect', { class: 'review-band', ...band }),
+        svg('line', { class: 'review-line', x1: from, x2: from, y1: 22, y2: bottom + 4 }),
+        svg('text', { class: 'review-label', x: from - 8, y: 30, 'text-anchor': 'end' }, `${review.toFixed(3)} review →`),
+      );
+    }
+    const onLeft = at > width / 2 && review === null;
+    parts.push(
       svg('line', { class: 'shipped', x1: x.at(SHIPPED), x2: x.at(SHIPPED), y1: BARS_MARGIN.top, y2: bottom }),
       svg('line', { class: 'threshold', x1: at, x2: at, y1: 14, y2: bottom + 4 }),
+      svg('circle', { class: 'grip', cx: at, cy: 14, r: 5 }),
       svg(
         'text',
-        { class: 'threshold-label', x: at + (onLeft ? -8 : 8), y: 20, 'text-anchor': onLeft ? 'end' : 'start' },
+        { class: 'threshold-label', x: at + (onLeft ? -11 : 11), y: 18, 'text-anchor': onLeft ? 'end' : 'start' },
         onLeft ? `passed ← ${threshold.toFixed(3)}` : `${threshold.toFixed(3)} → rejected`,
       ),
     );
     plot.setAttribute('width', String(width));
-    plot.replaceChildren(bars, ticks, marks);
+    plot.replaceChildren(bars(x), ticks(x), ...parts);
   }
 
   onWidth(host, (newWidth) => {
@@ -97,24 +136,26 @@ export function createHistogram(host, onThreshold) {
   });
 
   return {
-    /**
-     * @param {ScoreRow[]} newRows
-     * @param {number} newThreshold
-     */
-    show(newRows, newThreshold) {
-      rows = newRows;
-      threshold = newThreshold;
-      // A loop, because a spread of very many scores would overflow the stack.
-      let [low, high] = [0, 1];
-      for (const { score01 } of rows) {
-        low = Math.min(low, score01);
-        high = Math.max(high, score01);
+    /** @param {HistogramState} newState */
+    show(newState) {
+      if (newState.rows !== state.rows) {
+        // A loop, because a spread of very many scores would overflow the stack.
+        let [low, high] = [0, 1];
+        for (const { score01 } of newState.rows) {
+          low = Math.min(low, score01);
+          high = Math.max(high, score01);
+        }
+        domain = [Math.floor(low * 10) / 10, Math.ceil(high * 10) / 10];
       }
-      domain = [Math.floor(low * 10) / 10, Math.ceil(high * 10) / 10];
-      slider.min = String(domain[0]);
-      slider.max = String(domain[1]);
-      slider.value = String(threshold);
-      slider.setAttribute('aria-valuetext', `score ${threshold.toFixed(3)}`);
+      state = newState;
+      const { threshold, review } = state;
+      reviewSlider.hidden = review === null;
+      for (const [input, value] of /** @type {[HTMLInputElement, number][]} */ ([[slider, threshold], [reviewSlider, review ?? 0]])) {
+        input.min = String(domain[0]);
+        input.max = String(domain[1]);
+        input.value = String(value);
+        input.setAttribute('aria-valuetext', `score ${value.toFixed(3)}`);
+      }
       if (width > 0) draw();
     },
   };

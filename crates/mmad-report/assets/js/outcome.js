@@ -1,19 +1,19 @@
-// What the chosen threshold does: the confusion matrix, and the two lists of mistakes.
+// What the chosen thresholds do: the confusion matrix, and both error rates in words.
 
 import { el, percent } from './dom.js';
-import { confusion, wilson } from './stats.js';
+import { wilson } from './stats.js';
 
 /**
- * @typedef {import('./stats.js').ScoreRow} ScoreRow
  * @typedef {import('./stats.js').Confusion} Confusion
  */
 
 /**
- * The four counts of one cell each, truth in rows and the model's word in columns.
+ * The counts of one cell each, truth in rows and the model's word in columns.
  * @param {Confusion} counts
+ * @param {boolean} withReview
  */
-export function confusionTable(counts) {
-  const { hits, misses, falseRejects, passes } = counts;
+export function confusionTable(counts, withReview) {
+  const { hits, misses, falseRejects, passes, goodReviews, badReviews } = counts;
   /** @type {(id: keyof Confusion, label: string, whole: number, kind: string) => HTMLElement} */
   const cell = (id, label, whole, kind) =>
     el(
@@ -25,13 +25,16 @@ export function confusionTable(counts) {
     );
   /** @type {(scope: string, text: string) => HTMLElement} */
   const heading = (scope, text) => el('th', { scope }, text);
-  const good = passes + falseRejects;
-  const bad = misses + hits;
+  const good = passes + goodReviews + falseRejects;
+  const bad = misses + badReviews + hits;
+  const columns = withReview ? ['Passed', 'Review', 'Rejected'] : ['Passed', 'Rejected'];
+  /** @type {(id: keyof Confusion, whole: number) => HTMLElement[]} */
+  const review = (id, whole) => (withReview ? [cell(id, 'to look at', whole, 'review')] : []);
   return el(
     'table',
     { class: 'confusion' },
     el('caption', { class: 'unseen' }, 'Confusion matrix at the chosen threshold'),
-    el('thead', {}, el('tr', {}, el('td', {}), heading('col', 'Passed'), heading('col', 'Rejected'))),
+    el('thead', {}, el('tr', {}, el('td', {}), ...columns.map((text) => heading('col', text)))),
     el(
       'tbody',
       {},
@@ -40,6 +43,7 @@ export function confusionTable(counts) {
         {},
         heading('row', `Good (${good})`),
         cell('passes', 'right', good, ''),
+        ...review('goodReviews', good),
         cell('falseRejects', 'false rejects', good, 'wrong-good'),
       ),
       el(
@@ -47,6 +51,7 @@ export function confusionTable(counts) {
         {},
         heading('row', `Defective (${bad})`),
         cell('misses', 'misses', bad, 'wrong-bad'),
+        ...review('badReviews', bad),
         cell('hits', 'right', bad, ''),
       ),
     ),
@@ -57,45 +62,16 @@ export function confusionTable(counts) {
  * Both error rates in words, with what the number of pictures allows to say.
  * @param {Confusion} counts
  */
-export function rateSentence({ hits, misses, falseRejects, passes }) {
+export function rateSentence({ hits, misses, falseRejects, passes, goodReviews, badReviews }) {
   /** @type {(part: number, whole: number, words: string) => string} */
   const rate = (part, whole, words) => {
     if (whole === 0) return '';
     const [low, high] = wilson(part, whole).map((share) => (100 * share).toFixed(1));
     return `${part} of ${whole} ${words} (${percent(part, whole)}, 95 % interval ${low} to ${high} %). `;
   };
+  const bad = misses + badReviews + hits;
   return (
-    rate(falseRejects, passes + falseRejects, 'good parts rejected') +
-    rate(misses, misses + hits, 'defective parts missed')
+    rate(falseRejects, passes + goodReviews + falseRejects, 'good parts rejected') +
+    rate(misses, bad, 'defective parts missed')
   ).trim();
-}
-
-/**
- * False rejects and misses by name, the worst first.
- * @param {ScoreRow[]} rows
- * @param {number} threshold
- * @param {(row: ScoreRow) => (() => void) | null} opener what a click on a row does, if anything
- */
-export function mistakeLists(rows, threshold, opener) {
-  const { falseRejects, misses } = confusion(rows, threshold);
-  /** @type {(title: string, kind: string, count: number, list: ScoreRow[]) => HTMLElement} */
-  const panel = (title, kind, count, list) => {
-    const items = list.map((row) => {
-      const score = el('data', { value: row.score01 }, row.score01.toFixed(3));
-      const label = [el('span', {}, `${row.class} / ${row.name}`), score];
-      const open = opener(row);
-      if (!open) return el('li', {}, el('span', { class: 'no-picture' }, ...label));
-      return el('li', {}, el('button', { type: 'button', click: open }, ...label));
-    });
-    const names = el('ol', { tabindex: 0, 'aria-label': title }, ...items);
-    const body = items.length > 0 ? names : el('p', { class: 'quiet' }, 'None.');
-    const heading = el('h3', {}, title, el('span', { class: 'count' }, String(count)));
-    return el('div', { class: `mistakes ${kind}` }, heading, body);
-  };
-  const rejected = rows.filter((row) => !row.is_anomalous && row.score01 >= threshold);
-  const missed = rows.filter((row) => row.is_anomalous && row.score01 < threshold);
-  return [
-    panel('False rejects', 'wrong-good', falseRejects, rejected.sort((a, b) => b.score01 - a.score01)),
-    panel('Misses', 'wrong-bad', misses, missed.sort((a, b) => a.score01 - b.score01)),
-  ];
 }

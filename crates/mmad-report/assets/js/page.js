@@ -14,7 +14,8 @@ export function makeSortable(table) {
       const ascending = heading.getAttribute('aria-sort') !== 'ascending';
       for (const other of headings) other.removeAttribute('aria-sort');
       heading.setAttribute('aria-sort', ascending ? 'ascending' : 'descending');
-      const text = (/** @type {HTMLTableRowElement} */ row) => row.cells[column].textContent ?? '';
+      // The first text of a cell is its value; a change may follow in an element of its own.
+      const text = (/** @type {HTMLTableRowElement} */ row) => row.cells[column].firstChild?.textContent ?? '';
       const sorted = [...body.rows].sort((a, b) => {
         const [x, y] = [text(a), text(b)];
         if ((x === '-') !== (y === '-')) return x === '-' ? 1 : -1;
@@ -27,15 +28,15 @@ export function makeSortable(table) {
 }
 
 /**
- * A button that copies `text` and says so.
+ * A button that copies a text and says so.
  * @param {string} label
- * @param {string} text
+ * @param {() => string} text
  */
 export function copyButton(label, text) {
   const button = el('button', { type: 'button', 'aria-live': 'polite' }, label);
   button.addEventListener('click', async () => {
     try {
-      await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(text());
       button.textContent = 'Copied';
     } catch {
       button.textContent = 'Copying is not allowed here';
@@ -58,5 +59,6 @@ export function themeToggle(button) {
     root.dataset.theme = isDark() ? 'light' : 'dark';
     label();
   });
+  system.addEventListener('change', label);
   label();
 }

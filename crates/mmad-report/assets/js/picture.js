@@ -5,7 +5,8 @@ import { THRESHOLD_LEVEL, contourPath, heatLayer } from './colour.js';
 /**
  * @typedef {import('./colour.js').GreyMap} GreyMap
  * @typedef {{name: string, class: string, defect: string | null, verdict: string, score: number,
- *   score01: number, threshold: number, picture: string, map: string, mask: string | null}} Picture
+ *   score01: number, threshold: number, picture: string, map: string, mask: string | null,
+ *   isSmall?: boolean}} Picture `isSmall` marks a small copy
  * @typedef {{image: HTMLImageElement, map: GreyMap, contour: Path2D, mask: GreyMap | null,
  *   heat: Map<string, HTMLCanvasElement>}} Decoded `heat` holds the map in the colours used so far
  * @typedef {{opacity: number, colormap: string, contour: boolean}} View
@@ -38,8 +39,11 @@ async function decodeParts(picture) {
   return { image, map, contour: contourPath(map, THRESHOLD_LEVEL), mask, heat: new Map() };
 }
 
-/** @param {string} url */
-async function decodeImage(url) {
+/**
+ * The picture behind an address, ready to be drawn.
+ * @param {string} url
+ */
+export async function decodeImage(url) {
   const image = new Image();
   image.src = url;
   await image.decode();
@@ -47,10 +51,11 @@ async function decodeImage(url) {
 }
 
 /**
+ * The grey levels of a picture, read from its red channel.
  * @param {HTMLImageElement} image
  * @returns {GreyMap}
  */
-function greyLevels(image) {
+export function greyLevels(image) {
   const canvas = document.createElement('canvas');
   canvas.width = image.naturalWidth;
   canvas.height = image.naturalHeight;

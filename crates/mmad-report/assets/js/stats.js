@@ -1,24 +1,41 @@
-// What a threshold does to scores, and the curves over all thresholds.
+// What thresholds do to scores, and the curves over all thresholds.
 // A picture is rejected when its score is at least the threshold; equal scores are one step.
 
 /**
  * @typedef {{class: string, name: string, is_anomalous: boolean, score01: number, score: number}} ScoreRow
  * @typedef {{x: number, y: number, threshold?: number}} CurvePoint
- * @typedef {{hits: number, misses: number, falseRejects: number, passes: number}} Confusion
+ * @typedef {{hits: number, misses: number, falseRejects: number, passes: number,
+ *   goodReviews: number, badReviews: number}} Confusion
+ * @typedef {'passed' | 'review' | 'rejected'} Decision
+ * @typedef {(row: {class: string}) => number} ReviewOf the review threshold of a picture
  */
 
 /** The threshold the model was shipped with, on the scale of `score01`. */
 export const SHIPPED = 0.5;
 
 /**
+ * @param {{class: string, score01: number}} row
+ * @param {number} threshold
+ * @param {ReviewOf | null} reviewOf
+ * @returns {Decision}
+ */
+export function decide(row, threshold, reviewOf) {
+  if (row.score01 >= threshold) return 'rejected';
+  return reviewOf && row.score01 >= reviewOf(row) ? 'review' : 'passed';
+}
+
+/**
  * @param {ScoreRow[]} rows
  * @param {number} threshold
+ * @param {ReviewOf | null} reviewOf
  * @returns {Confusion}
  */
-export function confusion(rows, threshold) {
-  const counts = { hits: 0, misses: 0, falseRejects: 0, passes: 0 };
+export function confusion(rows, threshold, reviewOf) {
+  const counts = { hits: 0, misses: 0, falseRejects: 0, passes: 0, goodReviews: 0, badReviews: 0 };
   for (const row of rows) {
-    if (row.score01 >= threshold) counts[row.is_anomalous ? 'hits' : 'falseRejects'] += 1;
+    const decision = decide(row, threshold, reviewOf);
+    if (decision === 'rejected') counts[row.is_anomalous ? 'hits' : 'falseRejects'] += 1;
+    else if (decision === 'review') counts[row.is_anomalous ? 'badReviews' : 'goodReviews'] += 1;
     else counts[row.is_anomalous ? 'misses' : 'passes'] += 1;
   }
   return counts;
@@ -128,35 +145,48 @@ export function presets(rows) {
 }
 
 /**
- * The raw score that belongs to a threshold, read off between the two nearest pictures; only
- * meaningful within one class.
+ * The raw score that belongs to a threshold, read off between the two nearest pictures of one
+ * class. It lies between them in log odds, as the scale itself does below its threshold.
  * @param {ScoreRow[]} rows
  * @param {number} threshold
  */
 export function rawScoreAt(rows, threshold) {
   const sorted = [...rows].sort((a, b) => a.score01 - b.score01);
   const above = sorted.findIndex((row) => row.score01 >= threshold);
-  if (above <= 0) return null;
-  const [low, high] = [sorted[above - 1], sorted[above]];
-  const t = (threshold - low.score01) / (high.score01 - low.score01);
-  return low.score + t * (high.score - low.score);
+  if (above < 0 || sorted.length < 2) return null;
+  // Below the lowest score the two lowest stand for the scale.
+  const [low, high] = [sorted[Math.max(0, above - 1)], sorted[Math.max(1, above)]];
+  const odds = (/** @type {number} */ share) => Math.log(share / (1 - share));
+  /** @type {(at: (share: number) => number) => number} */
+  const between = (at) => (at(threshold) - at(low.score01)) / (at(high.score01) - at(low.score01));
+  const t = between(odds);
+  const score = sorted[0].score > 0 ? low.score * (high.score / low.score) ** t : low.score + t * (high.score - low.score);
+  if (Number.isFinite(score)) return score;
+  const linear = low.score + between((share) => share) * (high.score - low.score);
+  return Number.isFinite(linear) ? linear : null;
 }
 
 /**
- * Good and defective pictures per bin, each split at the threshold.
+ * Good and defective pictures per bin, those decided wrongly apart.
  * @param {ScoreRow[]} rows
  * @param {[number, number]} domain
  * @param {number} nBins
  * @param {number} threshold
+ * @param {ReviewOf | null} reviewOf
  */
-export function histogram(rows, [low, high], nBins, threshold) {
-  const bins = Array.from({ length: nBins }, () => ({ passes: 0, falseRejects: 0, misses: 0, hits: 0 }));
+export function histogram(rows, [low, high], nBins, threshold, reviewOf) {
+  const bins = Array.from({ length: nBins }, () => ({ good: 0, goodWrong: 0, bad: 0, badWrong: 0 }));
   for (const row of rows) {
     const i = Math.floor(((row.score01 - low) / (high - low)) * nBins);
     const bin = bins[Math.min(nBins - 1, Math.max(0, i))];
-    const rejected = row.score01 >= threshold;
-    if (row.is_anomalous) bin[rejected ? 'hits' : 'misses'] += 1;
-    else bin[rejected ? 'falseRejects' : 'passes'] += 1;
+    const decision = decide(row, threshold, reviewOf);
+    if (row.is_anomalous) {
+      bin.bad += 1;
+      if (decision === 'passed') bin.badWrong += 1;
+    } else {
+      bin.good += 1;
+      if (decision === 'rejected') bin.goodWrong += 1;
+    }
   }
   return bins;
 }

@@ -1,11 +1,12 @@
 // One picture at full size: overlay, value under the cursor, arrow keys for the neighbours.
 
-import { el } from './dom.js';
+import { el, titleOf } from './dom.js';
 import { decodePicture, drawOverlay, drawTruth, mapValue } from './picture.js';
 
 /**
  * @typedef {import('./picture.js').Picture} Picture
  * @typedef {import('./picture.js').View} View
+ * @typedef {Picture | (() => Promise<Picture | null>)} Entry a picture, or how to make it
  */
 
 /**
@@ -53,9 +54,12 @@ export function createViewControls(view, colormaps, onChange) {
  * @param {(picture: Picture) => Node[]} describe the badges of a picture
  */
 export function createViewer(view, colormaps, onViewChange, describe) {
-  /** @type {Picture[]} */
+  /** @type {Entry[]} */
   let list = [];
   let index = 0;
+  /** @type {Picture | null} */
+  let current = null;
+  let opacityBefore = view.opacity;
   const heading = el('h2', { id: 'viewer-title' });
   const badges = el('p', { class: 'badges' });
   const overlay = el('canvas', { class: 'overlay' });
@@ -77,24 +81,30 @@ export function createViewer(view, colormaps, onViewChange, describe) {
     ),
     el('div', { class: 'stage' }, el('div', {}, overlay, probe), el('div', { class: 'aside' }, plain, truth, facts)),
     controls.node,
+    el('p', { class: 'quiet keys' }, el('kbd', {}, '←'), el('kbd', {}, '→'), ' other pictures · ', el('kbd', {}, 'M'), ' map on and off · ', el('kbd', {}, 'Esc'), ' close'),
   );
   document.body.append(dialog);
 
   async function draw() {
     controls.show();
-    const picture = list[index];
+    const picture = current;
+    if (!picture) return;
     const parts = await decodePicture(picture);
-    if (picture !== list[index]) return;
+    if (picture !== current) return;
     drawOverlay(overlay, parts, view, colormaps, 1024);
-    drawTruth(truth, parts, 512);
+    if (picture.mask) drawTruth(truth, parts, 512);
   }
 
   /** @param {number} by */
-  function step(by) {
+  async function step(by) {
     index = (index + by + list.length) % list.length;
-    const picture = list[index];
-    heading.textContent = `${picture.class} / ${picture.name}`;
+    const entry = list[index];
+    const picture = typeof entry === 'function' ? await entry() : entry;
+    if (!picture || entry !== list[index]) return;
+    current = picture;
+    heading.textContent = titleOf(picture);
     badges.replaceChildren(...describe(picture));
+    if (picture.isSmall) badges.append(el('span', { class: 'badge' }, 'small copy'));
     plain.src = picture.picture;
     overlay.setAttribute('role', 'img');
     overlay.setAttribute('aria-label', `Anomaly map over ${picture.name}`);
@@ -113,9 +123,16 @@ export function createViewer(view, colormaps, onViewChange, describe) {
     draw();
   }
 
+  function toggleMap() {
+    if (view.opacity > 0) opacityBefore = view.opacity;
+    view.opacity = view.opacity > 0 ? 0 : opacityBefore || 0.7;
+    onViewChange();
+  }
+
   overlay.addEventListener('pointermove', async (event) => {
     const box = overlay.getBoundingClientRect();
-    const parts = await decodePicture(list[index]);
+    if (!current) return;
+    const parts = await decodePicture(current);
     const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
     const value = mapValue(parts, x, y);
     const pixel = [Math.floor(x * parts.image.naturalWidth), Math.floor(y * parts.image.naturalHeight)];
@@ -124,17 +141,19 @@ export function createViewer(view, colormaps, onViewChange, describe) {
   });
   dialog.addEventListener('keydown', (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    // A slider keeps its own arrow keys.
-    if (by && !(event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement)) step(by);
+    // A slider and a list keep their own keys.
+    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) return;
+    if (by) step(by);
+    else if (event.key === 'm' && !event.ctrlKey && !event.metaKey) toggleMap();
   });
 
   return {
     /**
-     * @param {Picture[]} pictures
+     * @param {Entry[]} entries
      * @param {number} first
      */
-    open(pictures, first) {
-      list = pictures;
+    open(entries, first) {
+      list = entries;
       index = first;
       dialog.showModal();
       step(0);

@@ -1,11 +1,14 @@
-//! Writes a sample report: `cargo run --release --example sample_report -- OUT.html [--hostile]`.
+//! Writes a sample report:
+//! `cargo run --release --example sample_report -- OUT.html [--hostile | --large | --compare]`.
 //!
 //! Beside the page it writes `OUT.expected.json`: counts and colours computed here, which the
 //! browser test compares with what the page shows. `--hostile` puts markup into every name and
-//! a picture of known colours in the first place.
+//! a picture of known colours in the first place. `--large` has 15 classes with 100 pictures each.
+//! `--compare` writes a comparison with a second run instead.
 
 #![allow(clippy::print_stdout)]
 
+mod comparison;
 mod sample;
 mod scene;
 
@@ -13,27 +16,41 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use mmad_report::{
-    Colormap, Confusion, EncodedImage, Report, RgbRaster, ScoreMap, ScoreRow, overlay, write_page,
+    Colormap, Confusion, EncodedImage, Report, RgbRaster, ScoreMap, ScoreRow, overlay,
+    write_comparison, write_page,
 };
 use serde_json::{Value, json};
 
-use crate::sample::{SampleSize, sample_report};
+use crate::sample::{REVIEW01, SampleSize, sample_report};
 
 const EVIL: &str = "</script><script>window.hacked = 1</script><img src=x onerror='hacked = 1'>";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let page = arguments.next().map(PathBuf::from).ok_or("usage: sample_report OUT.html")?;
-    let hostile = arguments.next().is_some_and(|argument| argument == "--hostile");
+    let flag = arguments.next().unwrap_or_default();
+    let hostile = flag == "--hostile";
 
-    let size = SampleSize { n_classes: 6, scores_per_class: 100, pictures_per_class: 12 };
+    let size = match flag.as_str() {
+        "--large" => SampleSize { n_classes: 15, scores_per_class: 100, pictures_per_class: 10 },
+        _ => SampleSize { n_classes: 6, scores_per_class: 100, pictures_per_class: 12 },
+    };
     let mut report = sample_report(&size, 7)?;
     let mut expected = json!({ "counts": counts(&report.scores), "table": &report.table });
     if hostile {
         expected["overlay"] = known_picture(&mut report)?;
         poison(&mut report);
     }
-    write_page(&report, &page)?;
+    if flag == "--compare" {
+        let mut both = comparison::comparison(&report, 11);
+        expected = json!({ "changes": comparison::expected(&both) });
+        // One name of each kind tries to become markup.
+        both.after = format!("{EVIL}{}", both.after);
+        both.pictures.iter_mut().for_each(|picture| picture.name.insert_str(0, EVIL));
+        write_comparison(&both, &page)?;
+    } else {
+        write_page(&report, &page)?;
+    }
     let beside = page.with_extension("expected.json");
     std::fs::write(&beside, serde_json::to_string_pretty(&expected)?)?;
     println!("{}\n{}", page.display(), beside.display());
@@ -49,7 +66,7 @@ fn counts(scores: &[ScoreRow]) -> Value {
     for class in names {
         let rows = || scores.iter().filter(|row| class.is_empty() || row.class == class);
         for threshold in [0.25, 0.4, 0.5, 0.613] {
-            let counts = Confusion::at(rows(), threshold);
+            let counts = Confusion::with_review(rows(), threshold, |_| REVIEW01.min(threshold));
             entries.push(json!({
                 "class": class,
                 "threshold": threshold,
@@ -57,6 +74,8 @@ fn counts(scores: &[ScoreRow]) -> Value {
                 "misses": counts.misses,
                 "falseRejects": counts.false_rejects,
                 "passes": counts.passes,
+                "goodReviews": counts.good_reviews,
+                "badReviews": counts.defective_reviews,
             }));
         }
     }
@@ -101,6 +120,13 @@ fn poison(report: &mut Report) {
     report.table.notes.iter_mut().for_each(evil);
     report.curves.iter_mut().for_each(|curve| evil(&mut curve.class));
     report.curves.iter_mut().for_each(|curve| evil(&mut curve.title));
+    report.curves.iter_mut().for_each(|curve| evil(&mut curve.note));
+    report.sheets.iter_mut().for_each(|sheet| evil(&mut sheet.class));
+    for class in report.calibration.iter_mut().flat_map(|card| &mut card.classes) {
+        evil(&mut class.class);
+        evil(&mut class.basis);
+    }
+    evil(&mut report.configuration);
     report.findings.iter_mut().for_each(evil);
     report.run_card.iter_mut().for_each(|(_, value)| evil(value));
 }

@@ -1,8 +1,9 @@
 //! A report about products that do not exist, with numbers computed from what it shows.
 
 use mmad_report::{
-    Curve, EncodedImage, MetricColumn, PicturesPerClass, Report, ReportError, ReportPicture,
-    ResultTable, ScoreMap, ScoreRow, Verdict, choose_pictures,
+    CalibratedClass, CalibrationCard, Confusion, Curve, EncodedImage, MetricColumn,
+    PicturesPerClass, Rate, Report, ReportError, ReportPicture, ResultTable, RgbRaster, ScoreMap,
+    ScoreRow, SheetBuilder, Verdict, choose_pictures,
 };
 
 use crate::scene::{DEFECTS, Defect, Rng, SIDE_PX, noise, photograph};
@@ -57,11 +58,23 @@ pub(crate) fn sample_report(size: &SampleSize, seed: u64) -> Result<Report, Repo
         worst_defective: third,
         random: size.pictures_per_class - 2 * third,
     };
+    let kind_of = |class: &str| classes.iter().position(|name| *name == class).unwrap_or(0);
     let mut pictures = Vec::new();
-    let mut pixels: Vec<Vec<(f64, bool)>> = vec![Vec::new(); classes.len()];
+    let mut pixels: Vec<Vec<Pixels>> = classes.iter().map(|_| Vec::new()).collect();
     for i in choose_pictures(&scores, shown, seed) {
-        let kind = classes.iter().position(|class| *class == scores[i].class).unwrap_or(0);
-        pictures.push(picture(&scores[i], kind, &mut pixels[kind], &mut rng)?);
+        let kind = kind_of(&scores[i].class);
+        let scene = Scene::new(&scores[i], kind, SIDE_PX, seed + i as u64)?;
+        pictures.push(picture(&scores[i], kind, &scene)?);
+        pixels[kind].push(Pixels { levels: scene.map.levels(), mask: scene.mask });
+    }
+    let mut sheets = Vec::new();
+    for class in classes {
+        let mut sheet = SheetBuilder::new();
+        for (i, row) in scores.iter().enumerate().filter(|(_, row)| row.class == *class) {
+            let scene = Scene::new(row, kind_of(class), 56, seed + i as u64)?;
+            sheet.push(&scene.photo, &scene.map);
+        }
+        sheets.extend(sheet.finish(class)?);
     }
 
     let images = |class: &str| -> Vec<(f64, bool)> {
@@ -72,7 +85,8 @@ pub(crate) fn sample_report(size: &SampleSize, seed: u64) -> Result<Report, Repo
         .iter()
         .zip(&pixels)
         .map(|(class, pixels)| {
-            let values = [ranking(images(class)), ranking(pixels.clone())].concat();
+            let flat = pixels.iter().flat_map(Pixels::pairs).collect();
+            let values = [ranking(images(class)), ranking(flat)].concat();
             ((*class).to_owned(), values)
         })
         .collect();
@@ -113,7 +127,12 @@ pub(crate) fn sample_report(size: &SampleSize, seed: u64) -> Result<Report, Repo
                 "Pixel columns are computed over the pictures shown.".into(),
             ],
         },
-        curves: classes.iter().zip(&pixels).filter_map(|(class, p)| pixel_roc(class, p)).collect(),
+        configuration: "# What a real run would print here\nseed = 7\n\n[data]\nheight_px = 256\n\
+                        width_px = 256\n"
+            .into(),
+        curves: classes.iter().zip(&pixels).flat_map(|(class, p)| pixel_curves(class, p)).collect(),
+        calibration: Some(calibration(classes, &scores)),
+        sheets,
         findings: vec![format!(
             "Class {last} has no defective test pictures: misses cannot be \
                                 counted there."
@@ -155,47 +174,110 @@ fn raw(kind: usize, score01: f64) -> f64 {
     0.011 + 0.002 * kind as f64 + 0.06 * score01
 }
 
-fn picture(
-    row: &ScoreRow,
-    kind: usize,
-    pixels: &mut Vec<(f64, bool)>,
-    rng: &mut Rng,
-) -> Result<ReportPicture, ReportError> {
-    let defect_kind = (rng.uniform() * DEFECTS.len() as f32) as usize;
-    let defect = row.is_anomalous.then(|| Defect::draw(defect_kind, rng));
-    let photo = photograph(kind, defect.as_ref(), rng)?;
+/// One generated picture with its map.
+struct Scene {
+    photo: RgbRaster,
+    map: ScoreMap,
+    mask: Vec<bool>,
+    defect_kind: Option<usize>,
+}
 
-    let seed = (rng.uniform() * 1e6) as u64;
-    let n_pixels = (SIDE_PX * SIDE_PX) as usize;
-    let (mut heat, mut mask) = (Vec::with_capacity(n_pixels), Vec::with_capacity(n_pixels));
-    for i in 0..n_pixels as u32 {
-        let (x, y) = ((i % SIDE_PX) as f32, (i / SIDE_PX) as f32);
-        let calm = 0.34 * noise(seed, x / 44.0, y / 44.0) * noise(seed + 1, x / 26.0, y / 26.0);
-        let distance = defect.as_ref().map_or(1e3, |defect| defect.distance(x, y));
-        heat.push(calm + (-((distance + 4.0).max(0.0) / 15.0).powi(2)).exp());
-        mask.push(defect.as_ref().is_some_and(|defect| defect.covers(x, y)));
+/// What the pixel curves need of a picture.
+struct Pixels {
+    levels: Vec<u8>,
+    mask: Vec<bool>,
+}
+
+impl Pixels {
+    fn pairs(&self) -> impl Iterator<Item = (f64, bool)> {
+        self.levels.iter().map(|&level| f64::from(level)).zip(self.mask.iter().copied())
     }
-    let highest = heat.iter().copied().fold(f32::MIN, f32::max);
-    let values: Vec<f32> = heat.iter().map(|v| v / highest * row.score01 as f32).collect();
-    let map = ScoreMap::new(SIDE_PX, SIDE_PX, values)?;
-    pixels.extend(map.levels().iter().map(|&level| f64::from(level)).zip(mask.iter().copied()));
+}
 
+impl Scene {
+    fn new(row: &ScoreRow, kind: usize, side: u32, seed: u64) -> Result<Self, ReportError> {
+        let rng = &mut Rng(seed ^ 0x5eed);
+        let defect_kind = row.is_anomalous.then(|| (rng.uniform() * DEFECTS.len() as f32) as usize);
+        let defect = defect_kind.map(|kind| Defect::draw(kind, rng));
+        let noise_seed = (rng.uniform() * 1e6) as u64;
+        let photo = photograph(kind, defect.as_ref(), side, rng)?;
+        let (mut heat, mut mask) = (Vec::new(), Vec::new());
+        let step = SIDE_PX as f32 / side as f32;
+        for i in 0..side * side {
+            let (x, y) = (step * (i % side) as f32, step * (i / side) as f32);
+            let waves =
+                noise(noise_seed, x / 44.0, y / 44.0) * noise(noise_seed + 1, x / 26.0, y / 26.0);
+            let distance = defect.as_ref().map_or(1e3, |defect| defect.distance(x, y));
+            heat.push(0.34 * waves + (-((distance + 4.0).max(0.0) / 15.0).powi(2)).exp());
+            mask.push(defect.as_ref().is_some_and(|defect| defect.covers(x, y)));
+        }
+        let highest = heat.iter().copied().fold(f32::MIN, f32::max);
+        let values = heat.iter().map(|v| v / highest * row.score01 as f32).collect();
+        Ok(Self { photo, map: ScoreMap::new(side, side, values)?, mask, defect_kind })
+    }
+}
+
+fn picture(row: &ScoreRow, kind: usize, scene: &Scene) -> Result<ReportPicture, ReportError> {
     Ok(ReportPicture {
         name: row.name.clone(),
         class: row.class.clone(),
-        defect: row.is_anomalous.then(|| DEFECTS[defect_kind].to_owned()),
+        defect: scene.defect_kind.map(|kind| DEFECTS[kind].to_owned()),
         verdict: match row.score01 {
             score if score >= 0.5 => Verdict::Defect,
-            score if score >= 0.45 => Verdict::Review,
+            score if score >= REVIEW01 => Verdict::Review,
             _ => Verdict::Ok,
         },
         score: row.score,
         score01: row.score01,
         threshold: raw(kind, 0.5),
-        picture: EncodedImage::jpeg(&photo, 80)?,
-        map: EncodedImage::map(&map)?,
-        mask: row.is_anomalous.then(|| EncodedImage::mask(SIDE_PX, SIDE_PX, &mask)).transpose()?,
+        picture: EncodedImage::jpeg(&scene.photo, 78)?,
+        map: EncodedImage::map(&scene.map.halved())?,
+        mask: match scene.defect_kind {
+            Some(_) => Some(EncodedImage::mask(SIDE_PX, SIDE_PX, &scene.mask)?),
+            None => None,
+        },
     })
+}
+
+/// Where the sample's review band begins.
+pub(crate) const REVIEW01: f64 = 0.45;
+
+fn calibration(classes: &[&str], scores: &[ScoreRow]) -> CalibrationCard {
+    let entry = |(kind, class): (usize, &&str)| {
+        let rows = scores.iter().filter(|row| row.class == *class);
+        let counts = Confusion::at(rows, 0.5);
+        let n_good = 24 + 9 * kind;
+        let (n, half) = (counts.n_good() as f64, 1.0 / (counts.n_good() as f64).sqrt());
+        let share = counts.false_rejects as f64 / n;
+        CalibratedClass {
+            class: (*class).to_owned(),
+            basis: if n_good >= 49 { "guaranteed on average" } else { "too few for a guarantee" }
+                .into(),
+            threshold: raw(kind, 0.5),
+            review: Some(raw(kind, REVIEW01)),
+            review01: Some(REVIEW01),
+            pixel_threshold: Some(raw(kind, 0.47)),
+            n_good,
+            n_defective: 0,
+            expected: Some(Rate {
+                share: 1.0 / (n_good + 1) as f64,
+                low: 0.0,
+                high: 1.0 - 0.025_f64.powf(1.0 / n_good as f64),
+            }),
+            tested: Some(Rate {
+                share,
+                low: (share - half * 0.3).max(0.0),
+                high: share + half * 0.6,
+            }),
+        }
+    };
+    CalibrationCard {
+        notes: vec![
+            "Thresholds for at most 2 % of good parts rejected. These are invented.".into(),
+        ],
+        max_false_reject_rate: Some(0.02),
+        classes: classes.iter().enumerate().map(entry).collect(),
+    }
 }
 
 /// AU-ROC (ties one half), average precision and best F1; undefined without both kinds.
@@ -223,29 +305,54 @@ fn mean_of(rows: &[(String, Vec<Option<f64>>)], column: usize) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// One point per grey level, from the highest down.
-fn pixel_roc(class: &str, pixels: &[(f64, bool)]) -> Option<Curve> {
-    let mut counts = [[0_usize; 2]; 256];
-    for &(level, positive) in pixels {
-        counts[level as usize][usize::from(positive)] += 1;
+/// ROC, precision-recall and region overlap over pixels, one point per grey level from the highest
+/// down. A picture has one region at most.
+fn pixel_curves(class: &str, pictures: &[Pixels]) -> Vec<Curve> {
+    let mut counts = [[0.0_f64; 2]; 256];
+    let mut overlap = [0.0_f64; 256];
+    let n_regions = pictures.iter().filter(|picture| picture.mask.contains(&true)).count() as f64;
+    for Pixels { levels, mask } in pictures {
+        let area = mask.iter().filter(|&&defect| defect).count() as f64;
+        for (&level, &defect) in levels.iter().zip(mask) {
+            counts[usize::from(level)][usize::from(defect)] += 1.0;
+            if defect {
+                overlap[usize::from(level)] += 1.0 / (area * n_regions);
+            }
+        }
     }
     let [negatives, positives] =
-        counts.iter().fold([0, 0], |sum, count| [sum[0] + count[0], sum[1] + count[1]]);
-    if positives == 0 || negatives == 0 {
-        return None;
+        counts.iter().fold([0.0, 0.0], |sum, count| [sum[0] + count[0], sum[1] + count[1]]);
+    if positives == 0.0 || negatives == 0.0 {
+        return Vec::new();
     }
-    let mut below = [0, 0];
-    let mut points = vec![[0.0, 0.0]];
-    for [negative, positive] in counts.iter().rev() {
-        below = [below[0] + negative, below[1] + positive];
-        points.push([below[0] as f64 / negatives as f64, below[1] as f64 / positives as f64]);
+    let (mut alarms, mut hits, mut pro) = (0.0, 0.0, 0.0);
+    let (mut roc, mut recall, mut regions, mut thresholds) = (vec![], vec![], vec![], vec![]);
+    for level in (0..256).rev() {
+        alarms += counts[level][0];
+        hits += counts[level][1];
+        pro += overlap[level];
+        if hits + alarms > 0.0 {
+            roc.push([alarms / negatives, hits / positives]);
+            recall.push([hits / positives, hits / (hits + alarms)]);
+            regions.push([alarms / negatives, pro]);
+            thresholds.push(level as f64 / 255.0);
+        }
     }
-    Some(Curve {
+    let round = |value: f64| (1e5 * value).round() / 1e5;
+    let curve = |title: &str, x: &str, y: &str, points: Vec<[f64; 2]>, limit: Option<f64>| Curve {
         class: class.into(),
-        title: "ROC, pixels".into(),
-        x_label: "False positive rate".into(),
-        y_label: "Recall of defect pixels".into(),
-        points,
-        shaded_up_to: Some(0.3),
-    })
+        title: title.into(),
+        x_label: x.into(),
+        y_label: y.into(),
+        note: String::new(),
+        points: points.into_iter().map(|point| point.map(round)).collect(),
+        thresholds: thresholds.iter().copied().map(round).collect(),
+        shaded_up_to: limit,
+    };
+    let alarm = "False positive rate";
+    vec![
+        curve("ROC, pixels", alarm, "Recall of defect pixels", roc, None),
+        curve("Precision and recall, pixels", "Recall", "Precision", recall, None),
+        curve("Region overlap (PRO)", alarm, "Mean overlap with regions", regions, Some(0.3)),
+    ]
 }

@@ -87,20 +87,23 @@ impl Defect {
     }
 }
 
-/// A photograph of product `kind` (five kinds, then the same with other colours).
+/// A photograph of product `kind` (five kinds, then the same with other colours), `side` pixels
+/// wide; it shows the same for every `side`.
 pub(crate) fn photograph(
     kind: usize,
     defect: Option<&Defect>,
+    side: u32,
     rng: &mut Rng,
 ) -> Result<RgbRaster, ReportError> {
     let seed = (rng.uniform() * 1e6) as u64;
     let (shift_x, shift_y, turn) =
         (rng.between(-5.0, 5.0), rng.between(-5.0, 5.0), rng.between(-0.2, 0.2));
     let tint = hue(kind / 5 * 2 + kind);
-    let mut pixels = Vec::with_capacity((3 * SIDE_PX * SIDE_PX) as usize);
-    for row in 0..SIDE_PX {
-        for column in 0..SIDE_PX {
-            let (x, y) = (column as f32, row as f32);
+    let mut pixels = Vec::with_capacity((3 * side * side) as usize);
+    let step = SIDE_PX as f32 / side as f32;
+    for row in 0..side {
+        for column in 0..side {
+            let (x, y) = (step * column as f32, step * row as f32);
             let (cx, cy) = (x - 128.0 - shift_x, y - 128.0 - shift_y);
             let (u, v) = (cx * turn.cos() - cy * turn.sin(), cx * turn.sin() + cy * turn.cos());
             let product = match kind % 5 {
@@ -115,7 +118,7 @@ pub(crate) fn photograph(
             pixels.extend(colour.map(|value| (255.0 * value * light).clamp(0.0, 255.0) as u8));
         }
     }
-    RgbRaster::new(SIDE_PX, SIDE_PX, pixels)
+    RgbRaster::new(side, side, pixels)
 }
 
 /// Smooth noise in `0.0..1.0` with one cell per unit.

@@ -1,14 +1,18 @@
 //! The tables of a bench: quality per data set, then size and cost.
 
 use mmad_metrics::METRICS;
-use mmad_report::{Comparison, Spread, published_result, published_size};
+use mmad_report::{SideBySideTable, Spread, published_result, published_size};
 
 use super::plan::{BenchData, BenchFile};
 use super::row::Row;
 
 /// One table of quality per data set, and one of sizes; each with the name of its files.
-pub(super) fn tables(plan: &BenchFile, rows: &[Row], protocol: &str) -> Vec<(String, Comparison)> {
-    let mut tables: Vec<(String, Comparison)> = plan
+pub(super) fn tables(
+    plan: &BenchFile,
+    rows: &[Row],
+    protocol: &str,
+) -> Vec<(String, SideBySideTable)> {
+    let mut tables: Vec<(String, SideBySideTable)> = plan
         .data
         .iter()
         .enumerate()
@@ -24,7 +28,7 @@ pub(super) fn tables(plan: &BenchFile, rows: &[Row], protocol: &str) -> Vec<(Str
     tables
 }
 
-fn quality(plan: &BenchFile, data: &BenchData, rows: &[Row], protocol: &str) -> Comparison {
+fn quality(plan: &BenchFile, data: &BenchData, rows: &[Row], protocol: &str) -> SideBySideTable {
     let headings = METRICS.iter().map(|metric| metric.heading).chain(["mAD"]);
     let mut heading = vec!["method".to_owned()];
     for name in headings {
@@ -61,10 +65,10 @@ fn quality(plan: &BenchFile, data: &BenchData, rows: &[Row], protocol: &str) -> 
     if data.quoted.is_none() {
         notes.push("no published table is named for these pictures".to_owned());
     }
-    Comparison { title: format!("Table 1: {}", data.name), heading, rows: table_rows, notes }
+    SideBySideTable { title: format!("Table 1: {}", data.name), heading, rows: table_rows, notes }
 }
 
-fn sizes(plan: &BenchFile, rows: &[Row]) -> Comparison {
+fn sizes(plan: &BenchFile, rows: &[Row]) -> SideBySideTable {
     let heading = [
         "method",
         "parameters (M) quoted",
@@ -101,7 +105,7 @@ fn sizes(plan: &BenchFile, rows: &[Row]) -> Comparison {
          norms and activations are not"
             .into(),
     ];
-    Comparison {
+    SideBySideTable {
         title: "Table 2".into(),
         heading: heading.map(str::to_owned).into(),
         rows: table_rows,
