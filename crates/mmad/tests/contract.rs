@@ -160,6 +160,11 @@ fn every_method_is_described() {
         assert!(readme.contains(entry.id), "README does not name {}", entry.id);
         assert!(!entry.about.is_empty() && !entry.source.is_empty(), "{}", entry.id);
         assert!(!entry.needs.is_empty(), "{}", entry.id);
+        let page = format!("{}/../../docs/methods/{}.md", env!("CARGO_MANIFEST_DIR"), entry.id);
+        let page = std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{page}: {error}"));
+        for part in ["## Recipe", "## Size", "## Differences"] {
+            assert!(page.contains(part), "{}: no `{part}`", entry.id);
+        }
     }
 }
 

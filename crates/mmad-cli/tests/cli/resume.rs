@@ -66,6 +66,27 @@ fn a_run_that_was_killed_again_and_again_ends_with_the_same_bits() {
     assert_eq!(card("killed/model.mmad"), card("whole/model.mmad"));
 }
 
+/// Groups of parameters, phases and painted defects are part of what a run goes on with.
+#[test]
+fn every_method_goes_on_with_the_same_bits() {
+    let work = Work::with_pictures();
+    let line = format!("{RUN} --size 64 --epochs 4 -q --set destseg.width=16");
+    for method in ["rd4ad", "simplenet", "uniad", "destseg"] {
+        let (whole, killed) = (format!("whole_{method}"), format!("killed_{method}"));
+        let line = format!("{line} --method {method}");
+        work.ok(&format!("train pics -o {whole} {line}"));
+        let mut run = start(&work, &format!("train pics -o {killed} {line}"));
+        wait_for_steps(&work, &mut run, &format!("{killed}/log.jsonl"), 2);
+        run.kill().unwrap();
+        run.wait().unwrap();
+        work.ok(&format!("train pics -o {killed} --resume"));
+        let log = |folder: &str| steps(&work, &format!("{folder}/log.jsonl"));
+        assert_eq!(log(&killed), log(&whole), "{method}");
+        let tensors = |folder: &str| work.tensors(&format!("{folder}/model.mmad"));
+        assert!(tensors(&killed) == tensors(&whole), "{method}");
+    }
+}
+
 /// A run that is killed while it saves leaves half a checkpoint, as large as a model or larger.
 #[test]
 fn the_next_start_removes_half_a_checkpoint() {

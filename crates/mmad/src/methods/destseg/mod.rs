@@ -131,7 +131,7 @@ fn recipe(preset: Preset) -> Option<RunConfig> {
         },
         Preset::Quick => RunConfig {
             method: paper.method,
-            train: TrainConfig { batch: 8, learning_rate: 0.1, ..quick.train },
+            train: TrainConfig { learning_rate: 0.3, ..quick.train },
             destseg: DestsegConfig {
                 student: Arch::Resnet10,
                 width: 64,

@@ -134,7 +134,13 @@ fn recipe(preset: Preset) -> Option<RunConfig> {
         Preset::Quick => RunConfig {
             method: ader.method,
             train: TrainConfig { batch: 8, learning_rate: 5e-4, ..quick.train },
-            simplenet: SimplenetConfig { channels: 384, hidden: 256, ..SimplenetConfig::default() },
+            simplenet: SimplenetConfig {
+                channels: 384,
+                hidden: 256,
+                // The published noise is too faint for the embedded encoder's features.
+                noise: 0.1,
+                ..SimplenetConfig::default()
+            },
             mmad: MmadConfig::default(),
             ..quick
         },

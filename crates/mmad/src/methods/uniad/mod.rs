@@ -115,8 +115,16 @@ fn recipe(preset: Preset) -> Option<RunConfig> {
         },
         Preset::Quick => RunConfig {
             method: ader.method,
-            train: TrainConfig { batch: 8, learning_rate: 1e-3, ..quick.train },
-            uniad: UniadConfig { hidden: 128, feed_forward: 512, ..UniadConfig::default() },
+            train: TrainConfig { batch: 8, learning_rate: 2e-3, ..quick.train },
+            // Few steps: fewer layers, and no dropout.
+            uniad: UniadConfig {
+                hidden: 128,
+                feed_forward: 512,
+                encoder_layers: 2,
+                decoder_layers: 2,
+                dropout: 0.0,
+                ..UniadConfig::default()
+            },
             mmad: MmadConfig::default(),
             ..quick
         },
