@@ -5,9 +5,9 @@
 //!
 //! - AU-ROC, AP and AU-PRO come from a histogram of the class with 50 equal bins between its
 //!   lowest and its highest score. The curve has one point per edge; the area below it is a sum of
-//!   trapezoids, also for AP, and the precision where nothing is found is 1. The CPU version rounds
-//!   its edges to `f32`, the GPU version computes the bin of every score; both round 1 / (size of
-//!   the region) to `f32`.
+//!   trapezoids, also for AP, and the precision where nothing is found is 1. The edges
+//!   have the precision of the maps: `f64` in ADer, `f32` where adeval gets such maps; 1 / (size of
+//!   the region) is rounded to `f32`.
 //! - Scores equal to the highest one lie above the last edge. The GPU version counts them in the
 //!   last bin as well, so twice ([`Histogram`]).
 //! - F1, `IoU`, Dice and "Acc" (which is recall) are the best over the thresholds 0, 0.05, .. 1, or
@@ -35,11 +35,14 @@ use crate::placement::Placement;
 use crate::precision_recall::F1Max;
 use crate::region_overlap::{Point, area_up_to};
 
-/// Which of the two histograms of the tool is meant.
+/// Which of the histograms of the tool is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Histogram {
-    /// The CPU version: edges in `f32`, the highest score above the last edge only.
-    Cpu,
+    /// The CPU version on maps in `f64`, as ADer hands them over: edges in `f64`, the highest score
+    /// above the last edge only.
+    Double,
+    /// The CPU version on maps in `f32`: edges in `f32`, too.
+    Single,
     /// The GPU version: the highest score above the last edge and in the last bin.
     Gpu,
 }
@@ -173,13 +176,15 @@ impl ScoreRange {
     fn edge(&self, k: usize, histogram: Histogram) -> Cut {
         let (lowest, highest) = (f64::from(self.lowest), f64::from(self.highest));
         match histogram {
-            Histogram::Cpu => {
+            Histogram::Single => {
                 let share = if k == N_BINS { 1.0 } else { (k as f64 / N_BINS as f64) as f32 };
                 let edge = share * (highest - lowest) as f32 + self.lowest;
                 self.cut(|score| score >= edge)
             }
-            Histogram::Gpu if k == N_BINS => self.cut(|score| score >= self.highest),
-            Histogram::Gpu => {
+            Histogram::Double | Histogram::Gpu if k == N_BINS => {
+                self.cut(|score| score >= self.highest)
+            }
+            Histogram::Double | Histogram::Gpu => {
                 let bin = |score| {
                     ((f64::from(score) - lowest) * N_BINS as f64 / (highest - lowest)) as usize
                 };
@@ -260,7 +265,7 @@ impl Class<'_> {
         let top = self.counts.at(edges[N_BINS]);
         let sums = edges.iter().enumerate().rev().map(|(k, &edge)| {
             let beyond = self.counts.at(edge);
-            if histogram == Histogram::Cpu || k == N_BINS {
+            if histogram != Histogram::Gpu || k == N_BINS {
                 return beyond;
             }
             // The highest scores once more.
@@ -475,7 +480,7 @@ mod tests {
     #[test]
     fn constant_maps_have_no_binned_curve() {
         let (metrics, extra) =
-            pixel_metrics(&[image(&[0.5; 4], &[0, 0, 1, 0])], 0.3, Histogram::Cpu);
+            pixel_metrics(&[image(&[0.5; 4], &[0, 0, 1, 0])], 0.3, Histogram::Single);
         let error = MetricError::ConstantMaps { value: "0.5".into() };
         assert_eq!(metrics.au_roc, Err(error.clone()));
         assert_eq!(extra.au_pro_100, Err(error));

@@ -29,11 +29,14 @@ pub enum Protocol {
     Ader,
     /// The same, with the largest score counted twice, as the GPU version of that tool does.
     AderCuda,
+    /// The same as `Ader`, with the edges of the bins in single precision, as adeval has them where
+    /// it gets such maps.
+    Adeval,
 }
 
 impl Protocol {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Exact, Self::Mvtec, Self::Ader, Self::AderCuda];
+    pub const ALL: [Self; 5] = [Self::Exact, Self::Mvtec, Self::Ader, Self::AderCuda, Self::Adeval];
 
     /// The name on the command line.
     ///
@@ -48,6 +51,7 @@ impl Protocol {
             Self::Mvtec => "mvtec",
             Self::Ader => "ader",
             Self::AderCuda => "ader-cuda",
+            Self::Adeval => "adeval",
         }
     }
 
@@ -203,7 +207,9 @@ pub fn class_metrics(
     let limit = options.pro_fpr_limit;
     let labels: Vec<bool> = match options.protocol {
         Protocol::Exact => images.iter().map(|image| image.is_anomalous).collect(),
-        Protocol::Mvtec | Protocol::Ader | Protocol::AderCuda => class.labels_of_masks(),
+        Protocol::Mvtec | Protocol::Ader | Protocol::AderCuda | Protocol::Adeval => {
+            class.labels_of_masks()
+        }
     };
     let scores: Vec<f32> = images.iter().map(|image| image.score).collect();
     let image_ranking = Ranking::of_unit(&scores, &labels, Unit::Image)?;
@@ -215,7 +221,8 @@ pub fn class_metrics(
 
     let binned = match options.protocol {
         Protocol::Exact | Protocol::Mvtec => None,
-        Protocol::Ader => Some(Histogram::Cpu),
+        Protocol::Ader => Some(Histogram::Double),
+        Protocol::Adeval => Some(Histogram::Single),
         Protocol::AderCuda => Some(Histogram::Gpu),
     };
     let precision = match options.protocol {

@@ -311,7 +311,7 @@ mod tests {
         let other = StreamingClass::new(9).unwrap();
         assert!(matches!(class.merge(other), Err(MetricError::StreamingMerge { .. })));
         class.add(&GOOD).unwrap();
-        for protocol in [Protocol::Mvtec, Protocol::Ader, Protocol::AderCuda] {
+        for protocol in Protocol::ALL.into_iter().filter(|&p| p != Protocol::Exact) {
             let options = MetricOptions { protocol, ..MetricOptions::default() };
             let error = class.metrics(&options).unwrap_err();
             assert!(matches!(error, MetricError::StreamingProtocol { .. }), "{error}");

@@ -55,6 +55,8 @@ pub(crate) enum ProtocolName {
     Ader,
     /// The same, as ADer computes it on a GPU
     AderCuda,
+    /// The same, as adeval computes it from maps in single precision
+    Adeval,
 }
 
 impl From<ProtocolName> for Protocol {
@@ -64,6 +66,7 @@ impl From<ProtocolName> for Protocol {
             ProtocolName::Mvtec => Self::Mvtec,
             ProtocolName::Ader => Self::Ader,
             ProtocolName::AderCuda => Self::AderCuda,
+            ProtocolName::Adeval => Self::Adeval,
         }
     }
 }

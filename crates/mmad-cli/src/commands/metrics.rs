@@ -320,7 +320,7 @@ fn column(metric: &MetricInfo) -> MetricColumn {
 fn table_of_evaluation(evaluation: &Evaluation, extra: bool) -> ResultTable {
     let more = match evaluation.options.protocol {
         Protocol::Exact | Protocol::Mvtec => EXTRA_METRICS,
-        Protocol::Ader | Protocol::AderCuda => ADER_METRICS,
+        Protocol::Ader | Protocol::AderCuda | Protocol::Adeval => ADER_METRICS,
     };
     let metrics: Vec<&MetricInfo> = METRICS.iter().chain(more.iter().filter(|_| extra)).collect();
     let row = |(name, class): &(String, ClassMetrics)| {
