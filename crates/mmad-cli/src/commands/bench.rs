@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use mmad::detector::Detector;
 use mmad::method::{n_macs, n_params};
 use mmad::methods;
-use mmad_data::Dataset;
+use mmad_data::{Dataset, LoaderOptions};
 use mmad_metrics::{METRICS, MetricOptions, Protocol};
 use serde_json::json;
 
@@ -127,7 +127,8 @@ fn take(
 ) -> Result<Option<Row>, Failure> {
     let folder = args.out.join("runs").join(&job.id);
     reset_peak_memory();
-    let fitted = fit_with_bar(&job.config, dataset, &folder, true, output)?;
+    let fitted =
+        fit_with_bar(&job.config, dataset, &folder, true, LoaderOptions::default(), output)?;
     let Some(model) = &fitted.model else { return Ok(None) };
     let device = Device::flex();
     let detector = Detector::load(model, &device)?;

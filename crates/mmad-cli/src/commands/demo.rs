@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use clap::Args;
 use mmad::detector::Detector;
 use mmad::run_file::{Preset, RunConfig};
-use mmad_data::Dataset;
+use mmad_data::{Dataset, LoaderOptions};
 use mmad_metrics::{METRICS, MetricOptions};
 use mmad_synthetic::{DatasetPlan, write_dataset};
 use serde_json::{Map, Value, json};
@@ -73,7 +73,8 @@ pub(crate) fn run(args: &DemoArgs, output: &mut Output) -> Result<Status, Failur
 
     let run_folder = args.out.join("run");
     save_config(&run_folder, &config)?;
-    let fitted = fit_with_bar(&config, &dataset, &run_folder, false, output)?;
+    let fitted =
+        fit_with_bar(&config, &dataset, &run_folder, false, LoaderOptions::default(), output)?;
     let Some(model) = fitted.model else {
         output.line("stopped")?;
         output.object(&json!({ "complete": false, "steps": fitted.trained.progress.step }))?;

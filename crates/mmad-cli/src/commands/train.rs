@@ -1,8 +1,8 @@
 //! `mmad train`: one model from a folder of good pictures.
 
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 
 use burn::tensor::Device;
 use clap::Args;
@@ -11,7 +11,7 @@ use mmad::run_file::{Preset, RunConfig};
 use mmad::train::Watch;
 use mmad::train::log::LogLine;
 use mmad::train::plan::Plan;
-use mmad_data::{Dataset, LoaderOptions};
+use mmad_data::{CacheOptions, Dataset, HoldOut, LoaderOptions, PictureCache, Preprocess};
 use serde_json::json;
 
 use crate::failure::{Failure, Status};
@@ -31,6 +31,12 @@ pub(crate) struct TrainArgs {
     /// Go on from the checkpoint in the output folder, with the settings the run began with
     #[arg(long)]
     resume: bool,
+    /// Folder for decoded and resized pictures, kept from run to run
+    #[arg(long, value_name = "DIR")]
+    picture_cache: Option<PathBuf>,
+    /// Gigabytes that the folder may take; older caches in it make room
+    #[arg(long, value_name = "N", default_value_t = 10.0, requires = "picture_cache")]
+    picture_cache_gb: f64,
     /// Print the configuration and stop
     #[arg(long)]
     print_config: bool,
@@ -162,8 +168,40 @@ pub(crate) fn run(args: &TrainArgs, output: &mut Output) -> Result<Status, Failu
         parts.calibration.len()
     ));
     save_config(&args.out, &config)?;
-    let fitted = fit_with_bar(&config, &dataset, &args.out, args.resume, output)?;
+    let loader = loader(args, &config, parts, output)?;
+    let fitted = fit_with_bar(&config, &dataset, &args.out, args.resume, loader, output)?;
     finish(&fitted, &args.out, output)
+}
+
+/// How pictures are read: decoded anew, or from the cache that was asked for.
+fn loader(
+    args: &TrainArgs,
+    config: &RunConfig,
+    parts: HoldOut,
+    output: &mut Output,
+) -> Result<LoaderOptions, Failure> {
+    let mut loader = LoaderOptions::default();
+    if let Some(folder) = &args.picture_cache {
+        let max_bytes = (above_zero_gb(args.picture_cache_gb)? * 1e9) as u64;
+        let options = CacheOptions { folder: folder.clone(), max_bytes };
+        let preprocess = Preprocess::imagenet(config.data.height_px, config.data.width_px)?;
+        let samples = [parts.train, parts.calibration].concat();
+        let cache = PictureCache::open(&options, &samples, &preprocess, &loader.decode, None)?;
+        output.note(&match cache.was_built() {
+            true => format!("decoded {} pictures into `{}`", samples.len(), folder.display()),
+            false => format!("{} pictures are in `{}`", samples.len(), folder.display()),
+        });
+        loader.cache = Some(Arc::new(cache));
+    }
+    Ok(loader)
+}
+
+fn above_zero_gb(gigabytes: f64) -> Result<f64, Failure> {
+    if gigabytes > 0.0 {
+        return Ok(gigabytes);
+    }
+    let message = format!("`--picture-cache-gb` is {gigabytes}");
+    Err(Failure::new(message, "give a number above 0"))
 }
 
 /// Writes the configuration beside the run.
@@ -181,6 +219,7 @@ pub(crate) fn fit_with_bar(
     dataset: &Dataset,
     folder: &Path,
     resume: bool,
+    loader: LoaderOptions,
     output: &mut Output,
 ) -> Result<Fitted, Failure> {
     let mut watch = BarWatch {
@@ -190,14 +229,7 @@ pub(crate) fn fit_with_bar(
         budget: config.train.minutes > 0.0,
         output,
     };
-    let fit_args = Fit {
-        config,
-        dataset,
-        folder,
-        resume,
-        loader: LoaderOptions::default(),
-        device: Device::flex(),
-    };
+    let fit_args = Fit { config, dataset, folder, resume, loader, device: Device::flex() };
     let fitted = fit(&fit_args, &mut watch);
     watch.bar.finish();
     Ok(fitted?)

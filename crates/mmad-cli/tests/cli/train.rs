@@ -96,3 +96,24 @@ fn a_folder_that_cannot_be_written_is_an_error() {
     let ran = work.run(&format!("train pics -o taken {TINY} --epochs 1")).exits(ERROR);
     assert!(ran.stderr.contains("error: cannot make `taken`"), "{ran}");
 }
+
+/// Decoded pictures that are kept give the same model to the bit, and survive the next run.
+#[test]
+fn a_picture_cache_changes_nothing_but_the_time() {
+    let work = Work::with_pictures();
+    let train = |out: &str, more: &str| {
+        let line = format!("train pics -o {out} {TINY} --epochs 1 --class gear {more}");
+        let ran = work.ok(&line);
+        (ran.stderr.clone(), work.card(&format!("{out}/model.mmad"))["tensors_sha256"].clone())
+    };
+    let (_, plain) = train("plain", "");
+    let (told, first) = train("first", "--picture-cache kept");
+    assert!(told.contains("decoded 8 pictures into `kept`"), "{told}");
+    let (told, second) = train("second", "--picture-cache kept");
+    assert!(told.contains("8 pictures are in `kept`"), "{told}");
+    assert_eq!([&first, &second], [&plain, &plain]);
+    let line = format!("train pics -o full {TINY} --epochs 1 --class gear --picture-cache kept");
+    let message = work.fails(&format!("{line} --picture-cache-gb 0.00001"));
+    assert!(message.contains("allow the cache more space"), "{message}");
+    assert!(work.fails(&format!("{line} --picture-cache-gb 0")).contains("above 0"));
+}
