@@ -21,6 +21,12 @@ pub(crate) fn now() -> String {
     utc(seconds)
 }
 
+/// The day in UTC, as `2026-01-31`.
+pub(crate) fn today() -> String {
+    let now = now();
+    now.split_once(' ').map_or(now.clone(), |(day, _)| day.to_owned())
+}
+
 /// Seconds since 1970 as a date and a time of day.
 fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);

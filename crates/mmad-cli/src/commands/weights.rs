@@ -9,6 +9,7 @@ use mmad_weights::{
 };
 
 use crate::failure::{Failure, Status};
+use crate::machine::today;
 use crate::output::Output;
 
 /// Import, list or download encoder weights
@@ -153,22 +154,4 @@ fn list(cache: &WeightCache, output: &mut Output) -> Result<(), Failure> {
         })).collect::<Vec<_>>(),
     }))?;
     Ok(())
-}
-
-/// The day, as `2026-01-31`, from the system clock.
-fn today() -> String {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let days = since.map_or(0, |since| since.as_secs() / 86_400) as i64;
-    // Howard Hinnant's "days to civil", for the proleptic Gregorian calendar.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
 }
