@@ -7,7 +7,9 @@
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use mmad_kernels::orders::{DirectionTable, ScanOrder};
-use mmad_kernels::scan::{Isa, Ss2dParams, Ss2dShape, ss2d_backward_with, ss2d_forward_with};
+use mmad_kernels::scan::{
+    Isa, Ss2dParams, Ss2dShape, ss2d_backward_with, ss2d_features_forward_with, ss2d_forward_with,
+};
 
 fn main() {
     divan::main();
@@ -79,6 +81,18 @@ fn isa(name: &str) -> Option<Isa> {
 #[divan::bench(args = STAGES, consts = [1, 8], sample_count = 10)]
 fn forward<const BATCH: usize>(bencher: Bencher<'_, '_>, stage: (usize, usize, usize)) {
     bench_forward(bencher, Isa::best(), BATCH, stage);
+}
+
+#[divan::bench(args = STAGES, consts = [1, 8], sample_count = 10)]
+fn features_forward<const BATCH: usize>(bencher: Bencher<'_, '_>, stage: (usize, usize, usize)) {
+    let case = Case::new(BATCH, stage);
+    let projection = numbers(8 * case.shape.row() * case.shape.channels, 0.0, 0.1);
+    let mut y = vec![0.0; case.u.len()];
+    bencher.counter(case.updates()).bench_local(|| {
+        let u = black_box(&case.u);
+        let params = case.params();
+        ss2d_features_forward_with(Isa::best(), case.shape, u, &projection, &params, &mut y);
+    });
 }
 
 #[divan::bench(args = STAGES, consts = [1, 8], sample_count = 10)]

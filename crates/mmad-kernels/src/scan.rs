@@ -27,6 +27,7 @@ mod avx512;
 mod backward;
 mod directions;
 mod exponential;
+mod features;
 mod forward;
 mod isa;
 mod lanes;
@@ -37,6 +38,10 @@ mod selective;
 mod sequence;
 mod ss2d;
 
+pub use features::{
+    Ss2dFeatureGrads, ss2d_features_backward, ss2d_features_backward_with, ss2d_features_forward,
+    ss2d_features_forward_with,
+};
 pub use isa::Isa;
 pub use selective::{
     SelectiveScanGrads, SelectiveScanInputs, SelectiveScanShape, selective_scan_backward,

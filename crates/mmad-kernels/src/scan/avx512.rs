@@ -4,7 +4,6 @@ use pulp::x86::V4;
 use pulp::{NullaryFnOnce, cast};
 use std::arch::x86_64::{__m512, __m512i};
 
-use super::exponential;
 use super::lanes::Lanes;
 
 impl Lanes for V4 {
@@ -83,10 +82,16 @@ impl Lanes for V4 {
 
     #[inline(always)]
     fn exp2(self, x: __m512) -> __m512 {
-        // Round to the nearest integer; the exponent is then added with all special cases right.
-        let k = self.avx512f._mm512_roundscale_ps::<0x08>(x);
-        let f = self.sub(x, k);
-        self.avx512f._mm512_scalef_ps(exponential::exp2_fraction(self, f), k)
+        // `x = k + j/32 + f` with `|f| <= 1/64`: a root from a table, a short polynomial, and the
+        // exponent added with all special cases right.
+        let shifted = self.add(x, self.splat(SHIFT_32));
+        let rounded = self.sub(shifted, self.splat(SHIFT_32));
+        let f = self.sub(x, rounded);
+        let [low, high] = ROOTS.map(cast::<[f32; 16], __m512>);
+        let root = self.avx512f._mm512_permutex2var_ps(low, cast(shifted), high);
+        let slope = self.mul_add(f, self.splat(SQUARE), self.splat(LINEAR));
+        let power = self.mul(root, self.mul_add(f, slope, self.splat(1.0)));
+        self.avx512f._mm512_scalef_ps(power, rounded)
     }
 
     #[inline(always)]
@@ -108,6 +113,54 @@ impl Lanes for V4 {
         }
     }
 }
+
+/// `2^(j/32)` for `j` from 0 to 31.
+const ROOTS: [[f32; 16]; 2] = [
+    [
+        1.0,
+        1.021_897_15,
+        1.044_273_78,
+        1.067_140_401,
+        1.090_507_7,
+        1.114_386_74,
+        1.138_788_6,
+        1.163_724_9,
+        1.189_207_1,
+        1.215_247_4,
+        1.241_857_8,
+        1.269_051,
+        1.296_839_6,
+        1.325_236_64,
+        1.354_255_5,
+        1.383_91,
+    ],
+    [
+        1.414_213_56,
+        1.445_180_8,
+        1.476_826_15,
+        1.509_164_4,
+        1.542_210_8,
+        1.575_980_85,
+        1.610_490_3,
+        1.645_755_5,
+        1.681_792_8,
+        1.718_619_3,
+        1.756_252_2,
+        1.794_709_1,
+        1.834_008_1,
+        1.874_167_63,
+        1.915_206_6,
+        1.957_144_1,
+    ],
+];
+
+/// `1.5·2^23/32`: adding it to a number below `2^17` in size rounds that number to a multiple of
+/// 1/32, whose last five bits then stand at the end of the sum's encoding.
+const SHIFT_32: f32 = 393_216.0;
+
+/// `2^f = 1 + f·(LINEAR + f·SQUARE)` for `|f| <= 1/64`, to 6e-8 relative.
+const LINEAR: f32 = 0.693_157_2;
+const SQUARE: f32 = 0.240_226_5;
 
 /// A step of a sum over lanes.
 trait SumQuads {

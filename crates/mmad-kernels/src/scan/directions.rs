@@ -1,19 +1,34 @@
 //! The directions of a two-dimensional scan: shared out to threads, put together in a fixed order.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::backward::{Backward, RowsMut, WeightGrads};
+use super::features::Projections;
 use super::forward::Forward;
 use super::lanes::Lanes;
 use super::sequence::{Decay, PackWeights, Rows, Sequence, StepSize, Weights};
 use super::ss2d::{Ss2dGrads, Ss2dParams, Ss2dShape};
+use crate::scratch;
+
+/// Where the numbers come from that steer the scan: step sizes, `B` and `C`.
+#[derive(Clone, Copy)]
+pub(super) enum Steering<'a> {
+    /// `[B, L, K, R + 2N]`
+    Projected(&'a [f32]),
+    /// What projects the input.
+    Projections(&'a Projections),
+}
 
 /// What [`ss2d_forward`](super::ss2d_forward) says, for checked arguments.
+///
+/// The directions are added in two halves, each in its order.
 pub(super) fn forward<S: Lanes>(
     simd: S,
     shape: Ss2dShape,
     u: &[f32],
-    projected: &[f32],
+    steering: Steering<'_>,
     params: &Ss2dParams<'_>,
     y: &mut [f32],
 ) {
@@ -22,16 +37,26 @@ pub(super) fn forward<S: Lanes>(
     }
     let weights = direction_weights(simd, shape, params);
     let scan = |picture: usize, direction: usize, y: &mut [f32]| {
+        let (projected, projection) = match steering {
+            Steering::Projected(projected) => (projected, None),
+            Steering::Projections(all) => (&[][..], Some(all.of(shape, picture, direction))),
+        };
         let sequence = sequence(shape, u, projected, params, picture, direction);
-        simd.vectorize(Forward { simd, sequence, weights: &weights[direction], y });
+        let weights = &weights[direction];
+        simd.vectorize(Forward { simd, sequence, projection, weights, y });
     };
-    match Cut::of(shape) {
+    let halves = [0..shape.directions.div_ceil(2), shape.directions.div_ceil(2)..shape.directions];
+    match Cut::of(2 * shape.batch) {
         Cut::Pictures => {
             y.par_chunks_mut(shape.picture()).enumerate().for_each(|(picture, y)| {
-                y.fill(0.0);
-                for direction in 0..shape.directions {
-                    scan(picture, direction, y);
-                }
+                let scan_half = |half: Range<usize>, y: &mut [f32]| {
+                    y.fill(0.0);
+                    half.for_each(|direction| scan(picture, direction, y));
+                };
+                let [first, second] = halves.clone();
+                let mut apart = scratch::take(y.len());
+                rayon::join(|| scan_half(first, y), || scan_half(second, &mut apart));
+                add(y, &apart);
             });
         }
         Cut::Directions => {
@@ -43,8 +68,21 @@ pub(super) fn forward<S: Lanes>(
                     part
                 })
                 .collect();
-            sum_directions(shape, &parts, y);
+            for (picture, y) in y.chunks_mut(shape.picture()).enumerate() {
+                let parts = &parts[picture * shape.directions..][..shape.directions];
+                let mut apart = scratch::take(y.len());
+                sum_directions(&parts[halves[0].clone()], y);
+                sum_directions(&parts[halves[1].clone()], &mut apart);
+                add(y, &apart);
+            }
         }
+    }
+}
+
+/// Adds `part` to `sums`.
+fn add(sums: &mut [f32], part: &[f32]) {
+    for (sum, x) in sums.iter_mut().zip(part) {
+        *sum += x;
     }
 }
 
@@ -81,7 +119,7 @@ pub(super) fn backward<S: Lanes>(
         })
     };
     let row = shape.row();
-    let of_weights: Vec<WeightGrads> = match Cut::of(shape) {
+    let of_weights: Vec<WeightGrads> = match Cut::of(shape.batch) {
         Cut::Pictures => {
             let pictures = grads.u.par_chunks_mut(shape.picture());
             let rows = grads.projected.par_chunks_mut(shape.projected_picture());
@@ -116,7 +154,9 @@ pub(super) fn backward<S: Lanes>(
                 of_rows.push(rows);
                 of_weights.push(weights);
             }
-            sum_directions(shape, &of_u, &mut grads.u);
+            for (picture, grad_u) in grads.u.chunks_mut(shape.picture()).enumerate() {
+                sum_directions(&of_u[picture * shape.directions..][..shape.directions], grad_u);
+            }
             interleave_rows(shape, &of_rows, &mut grads.projected);
             of_weights
         }
@@ -131,17 +171,17 @@ pub(super) fn backward<S: Lanes>(
 /// How the work is cut. Both ways give the same bits, because either adds the whole outputs of
 /// the directions in their order.
 enum Cut {
-    /// A thread takes a picture and adds all directions in place: no memory, no extra pass.
+    /// A thread takes a picture, or half of its directions, and adds in place: little memory.
     Pictures,
     /// A thread takes one direction of one picture and writes apart: more pieces to share.
     Directions,
 }
 
 impl Cut {
-    fn of(shape: Ss2dShape) -> Self {
+    fn of(tasks: usize) -> Self {
         let threads = rayon::current_num_threads();
-        let even = shape.batch.is_multiple_of(threads);
-        if even || shape.batch >= 4 * threads { Self::Pictures } else { Self::Directions }
+        let even = tasks.is_multiple_of(threads);
+        if even || tasks >= 4 * threads { Self::Pictures } else { Self::Directions }
     }
 }
 
@@ -166,7 +206,13 @@ fn direction_weights<S: Lanes>(
     (0..directions).into_par_iter().map(of_direction).collect()
 }
 
-/// One direction of one picture.
+/// The rows of one picture, if they are there.
+fn projected_of(shape: Ss2dShape, projected: &[f32], picture: usize) -> &[f32] {
+    let len = shape.projected_picture();
+    if projected.is_empty() { projected } else { &projected[picture * len..][..len] }
+}
+
+/// One direction of one picture; without rows where `projected` is empty.
 fn sequence<'a>(
     shape: Ss2dShape,
     u: &'a [f32],
@@ -179,7 +225,7 @@ fn sequence<'a>(
         order: &params.orders[direction * shape.pixels..][..shape.pixels],
         u: &u[picture * shape.picture()..][..shape.picture()],
         rows: Rows {
-            data: &projected[picture * shape.projected_picture()..][..shape.projected_picture()],
+            data: projected_of(shape, projected, picture),
             stride: shape.directions * shape.row(),
             offset: direction * shape.row(),
             rank: shape.rank,
@@ -189,20 +235,15 @@ fn sequence<'a>(
     }
 }
 
-/// `parts` has one map for every picture and direction; `sums` gets one for every picture.
-fn sum_directions(shape: Ss2dShape, parts: &[Vec<f32>], sums: &mut [f32]) {
+/// `parts` has one map for every direction; `sums` gets their sum.
+fn sum_directions(parts: &[Vec<f32>], sums: &mut [f32]) {
     const PIECE: usize = 1 << 14;
-    for (picture, sums) in sums.chunks_mut(shape.picture()).enumerate() {
-        let parts = &parts[picture * shape.directions..][..shape.directions];
-        sums.par_chunks_mut(PIECE).enumerate().for_each(|(piece, sums)| {
-            sums.fill(0.0);
-            for part in parts {
-                for (sum, x) in sums.iter_mut().zip(&part[piece * PIECE..]) {
-                    *sum += x;
-                }
-            }
-        });
-    }
+    sums.par_chunks_mut(PIECE).enumerate().for_each(|(piece, sums)| {
+        sums.fill(0.0);
+        for part in parts {
+            add(sums, &part[piece * PIECE..]);
+        }
+    });
 }
 
 /// `parts` has `[L, row]` for every picture and direction; `rows` becomes `[B, L, K, row]`.
@@ -221,11 +262,6 @@ fn interleave_rows(shape: Ss2dShape, parts: &[Vec<f32>], rows: &mut [f32]) {
 /// direction.
 fn sum_weights(shape: Ss2dShape, parts: &[WeightGrads], grads: &mut Ss2dGrads) {
     let Ss2dShape { channels, directions, rank, states, .. } = shape;
-    let add = |sums: &mut [f32], part: &[f32]| {
-        for (sum, x) in sums.iter_mut().zip(part) {
-            *sum += x;
-        }
-    };
     for (item, part) in parts.iter().enumerate() {
         let k = item % directions;
         add(&mut grads.a_log[k * channels * states..], &part.a);

@@ -2,6 +2,7 @@
 
 use pulp::NullaryFnOnce;
 
+use super::features::Projection;
 use super::lanes::Lanes;
 use super::recurrence::{self, CHUNK};
 use super::sequence::{Gathered, Sequence, Weights};
@@ -10,6 +11,8 @@ use super::sequence::{Gathered, Sequence, Weights};
 pub(super) struct Forward<'a, S: Lanes> {
     pub simd: S,
     pub sequence: Sequence<'a>,
+    /// Where the rows come from, unless they are given: then `sequence.rows` has no data.
+    pub projection: Option<Projection<'a>>,
     pub weights: &'a Weights<S>,
     pub y: &'a mut [f32],
 }
@@ -19,14 +22,18 @@ impl<S: Lanes> NullaryFnOnce for Forward<'_, S> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { simd, sequence, weights, y } = self;
+        let Self { simd, sequence, projection, weights, y } = self;
         let mut gathered = Gathered::new(simd, &sequence, weights);
         let mut h = vec![simd.splat(0.0); weights.decay.len()];
         let mut chunk_y = [simd.splat(0.0); CHUNK];
+        let mut local = projection.map(|projection| projection.chunks(&sequence));
         for places in sequence.order.chunks(CHUNK) {
-            gathered.rows(&sequence.rows, places);
+            // Rows that are projected here lie in a small sequence of their own.
+            let read = local.as_mut().map(|local| local.project(&sequence, places));
+            let read = read.unwrap_or(Sequence { order: places, ..sequence });
+            gathered.rows(&read.rows, read.order);
             for block in 0..weights.blocks() {
-                gathered.channels::<false>(simd, &sequence, weights, places, block);
+                gathered.channels::<false>(simd, &read, weights, read.order, block);
                 let chunk = gathered.chunk(places.len());
                 let chunk_y = &mut chunk_y[..places.len()];
                 for (y, &u) in chunk_y.iter_mut().zip(chunk.u) {

@@ -2,7 +2,7 @@
 //!
 //! Source: Liu et al. 2024, "`VMamba`: visual state space model", and the MMAD reference code.
 
-use super::directions;
+use super::directions::{self, Steering};
 use super::isa::{Isa, with_lanes};
 
 /// Sizes of a two-dimensional scan.
@@ -80,7 +80,7 @@ pub struct Ss2dGrads<T = f32> {
 /// h = exp(-dt·exp(a_log[k]))·h + dt·u[p]·B      y[p] += <C, h> + d_skip[k]·u[p]
 /// ```
 ///
-/// The directions are added in the order `0..K`.
+/// The directions are added in the order `0..K` in two halves, the second to the first.
 ///
 /// # Shapes
 ///
@@ -116,7 +116,14 @@ pub fn ss2d_forward_with(
 ) {
     check(shape, u.len(), projected.len(), params);
     check_len("y", y.len(), shape.batch * shape.picture());
-    with_lanes!(isa, |simd| directions::forward(simd, shape, u, projected, params, y));
+    with_lanes!(isa, |simd| directions::forward(
+        simd,
+        shape,
+        u,
+        Steering::Projected(projected),
+        params,
+        y
+    ));
 }
 
 /// The gradients of [`ss2d_forward`] for the gradient `grad_y` (`[B, L, D]`) of its output.

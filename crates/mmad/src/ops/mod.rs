@@ -29,8 +29,8 @@ use mmad_kernels::pool::MaxPoolShape;
 use mmad_kernels::scan::{SelectiveScanShape, Ss2dShape};
 
 pub use self::folded::{FoldedConv, can_fold};
-pub(crate) use self::host_op::with_values;
-use self::host_op::{Input, call, runs_here};
+use self::host_op::{Input, call};
+pub(crate) use self::host_op::{runs_here, with_values};
 pub use self::macs::count_macs;
 
 /// Stride, padding and dilation of a dense convolution, equal in both directions.
@@ -309,17 +309,58 @@ pub fn ss2d(
     let [batch, pixels, channels] = u.dims();
     let [directions, _, rank] = weights.dt_weight.dims();
     let [_, _, states] = weights.a_log.dims();
-    // Per direction and channel: the step, and per state its decay, its input and its output.
-    macs::add(batch * pixels * channels * directions * (rank + 3 * states));
+    let shape = Ss2dShape { batch, pixels, channels, directions, rank, states };
+    macs::add(batch * pixels * channels * directions * scan_macs(shape));
     if !runs_here(&u) {
         return reference::ss2d(u, projected, weights, table);
     }
-    let shape = Ss2dShape { batch, pixels, channels, directions, rank, states };
     let op = scan::Ss2dOp { shape, table: Arc::clone(table) };
     let ScanWeights { dt_weight, dt_bias, a_log, d_skip } = weights;
     let inputs: [Input; 6] =
         [u.into(), projected.into(), dt_weight.into(), dt_bias.into(), a_log.into(), d_skip.into()];
     call(op, inputs)
+}
+
+/// [`ss2d`] from features to features: `projected = u · projectionᵀ`, taken inside, a few steps at
+/// a time.
+///
+/// # Shapes
+///
+/// - `u`: `[b, pixels, channels]`
+/// - `projection`: `[directions, rank + 2 · states, channels]`
+/// - output: `[b, pixels, channels]`
+pub fn ss2d_features(
+    u: Tensor<3>,
+    projection: Tensor<3>,
+    weights: ScanWeights,
+    table: &Arc<DirectionTable>,
+) -> Tensor<3> {
+    let [batch, pixels, channels] = u.dims();
+    let [directions, row, _] = projection.dims();
+    if !runs_here(&u) {
+        let projected = linear(u.clone(), projection.reshape([directions * row, channels]), None);
+        return ss2d(u, projected, weights, table);
+    }
+    let [_, _, rank] = weights.dt_weight.dims();
+    let [_, _, states] = weights.a_log.dims();
+    let shape = Ss2dShape { batch, pixels, channels, directions, rank, states };
+    macs::add(batch * pixels * channels * directions * (row + scan_macs(shape)));
+    let op = scan::Ss2dFeaturesOp(scan::Ss2dOp { shape, table: Arc::clone(table) });
+    let ScanWeights { dt_weight, dt_bias, a_log, d_skip } = weights;
+    let inputs: [Input; 6] = [
+        u.into(),
+        projection.into(),
+        dt_weight.into(),
+        dt_bias.into(),
+        a_log.into(),
+        d_skip.into(),
+    ];
+    call(op, inputs)
+}
+
+/// Per pixel, direction and channel: the step, and per state its decay, its input and its output.
+fn scan_macs(shape: Ss2dShape) -> usize {
+    shape.rank + 3 * shape.states
 }
 
 /// The inputs of a one-dimensional selective scan; see [`selective_scan`].

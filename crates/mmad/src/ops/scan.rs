@@ -5,7 +5,8 @@ use std::sync::Arc;
 use mmad_kernels::orders::DirectionTable;
 use mmad_kernels::scan::{
     SelectiveScanInputs, SelectiveScanShape, Ss2dParams, Ss2dShape, selective_scan_backward,
-    selective_scan_forward, ss2d_backward, ss2d_forward,
+    selective_scan_forward, ss2d_backward, ss2d_features_backward, ss2d_features_forward,
+    ss2d_forward,
 };
 
 use super::host_op::HostOp;
@@ -43,6 +44,31 @@ impl HostOp for Ss2dOp {
     fn backward(&self, inputs: &[&[f32]], grad: &[f32], _: &[bool]) -> Vec<Option<Vec<f32>>> {
         let found = ss2d_backward(self.shape, inputs[0], inputs[1], &self.params(inputs), grad);
         [found.u, found.projected, found.dt_weight, found.dt_bias, found.a_log, found.d_skip]
+            .map(Some)
+            .into()
+    }
+}
+
+/// Inputs: `u`, `projection`, `dt_weight`, `dt_bias`, `a_log`, `d_skip`.
+#[derive(Debug)]
+pub(super) struct Ss2dFeaturesOp(pub(super) Ss2dOp);
+
+impl HostOp for Ss2dFeaturesOp {
+    fn output_shape(&self) -> Vec<usize> {
+        self.0.output_shape()
+    }
+
+    fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
+        let mut y = vec![0.0; inputs[0].len()];
+        let params = self.0.params(inputs);
+        ss2d_features_forward(self.0.shape, inputs[0], inputs[1], &params, &mut y);
+        y
+    }
+
+    fn backward(&self, inputs: &[&[f32]], grad: &[f32], _: &[bool]) -> Vec<Option<Vec<f32>>> {
+        let params = self.0.params(inputs);
+        let found = ss2d_features_backward(self.0.shape, inputs[0], inputs[1], &params, grad);
+        [found.u, found.projection, found.dt_weight, found.dt_bias, found.a_log, found.d_skip]
             .map(Some)
             .into()
     }

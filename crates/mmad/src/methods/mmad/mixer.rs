@@ -16,6 +16,7 @@
 
 use burn::tensor::Tensor;
 use mmad_kernels::orders::ScanOrder;
+use rayon::prelude::*;
 
 use super::router::{Linear1x1, Router};
 use super::ss2d::{Ss2dConfig, VssBlock};
@@ -95,17 +96,30 @@ impl Mixer {
         let gate: Tensor<4> = keep.clone() + keep.sub_scalar(1.0).neg() * routing.spatial_gate;
         let a = self.project_v.forward(x) * gate;
 
-        let width = a.dims()[3] / self.groups.len();
-        let scanned = self.groups.iter().enumerate().map(|(index, blocks)| {
-            let group = a.clone().narrow(3, index * width, width);
-            blocks.iter().fold(group, |x, block| block.forward(x, mode))
-        });
-        let o = self.merge.forward(Tensor::cat(scanned.collect(), 3));
+        let o = self.merge.forward(Tensor::cat(self.scan_groups(&a, mode), 3));
 
         let local = self
             .local
             .iter()
             .fold(o.clone(), |x, conv| ops::instance_norm_silu(conv.forward(x), 1e-5));
         self.project_out.forward(ops::gelu(local) * routing.channel_gate + o)
+    }
+
+    /// Every group of channels through its own blocks.
+    fn scan_groups(&self, a: &Tensor<4>, mode: &Mode<'_>) -> Vec<Tensor<4>> {
+        let width = a.dims()[3] / self.groups.len();
+        let scan = |(index, blocks): (usize, &Vec<VssBlock>), mode: &Mode<'_>| {
+            let group = a.clone().narrow(3, index * width, width);
+            blocks.iter().fold(group, |x, block| block.forward(x, mode))
+        };
+        match *mode {
+            // The operations of one group are too small to share out well, and scoring draws
+            // nothing at random that would need an order: the groups run side by side.
+            Mode::Score(keep) if ops::runs_here(a) => {
+                let groups = self.groups.par_iter().enumerate();
+                groups.map(|group| scan(group, &Mode::Score(keep))).collect()
+            }
+            _ => self.groups.iter().enumerate().map(|group| scan(group, mode)).collect(),
+        }
     }
 }

@@ -7,9 +7,8 @@
 //!              └─ z ──────────────────────────────────── SiLU ──────────── × ─ out_proj
 //! ```
 //!
-//! Differences: the projections of every direction are taken before the pixels are permuted, in
-//! one product (they act on each pixel alone); the order of summing the directions is fixed but
-//! not the reference's; scan tables are built from the map's real height and width.
+//! Differences: the maps of the directions and their projections are never written out; the order
+//! of summing the directions is fixed but not the reference's; scan tables are built from the map's real height and width.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -88,16 +87,14 @@ impl Ss2d {
         let u = both.clone().narrow(3, 0, inner);
         let u = ops::silu(self.conv.forward(u)).reshape([batch, pixels, inner]);
 
-        let [_, row, _] = self.x_proj.get().dims();
-        let projection = self.x_proj.get().reshape([directions * row, inner]);
-        let projected = ops::linear(u.clone(), projection, None);
         let weights = ScanWeights {
             dt_weight: self.dt_weight.get(),
             dt_bias: self.dt_bias.get(),
             a_log: self.a_log.get().reshape([directions, inner, states]),
             d_skip: self.d_skip.get().reshape([directions, inner]),
         };
-        let y = ops::ss2d(u, projected, weights, &table).reshape([batch, height, width, inner]);
+        let y = ops::ss2d_features(u, self.x_proj.get(), weights, &table);
+        let y = y.reshape([batch, height, width, inner]);
         let out = self.out_proj.forward(self.out_norm.forward_gated(y, both));
         mode.dropout(out, dropout)
     }
