@@ -35,9 +35,9 @@ def enter_environment():
 
 
 def mmad(threads, *options):
-    """One object of `mmad latency`."""
+    """One object of `mmad bench --latency`."""
     program = ROOT / "target" / "release" / "mmad"
-    command = [program, "latency", "--json", "--quiet", "--threads", threads, *options]
+    command = [program, "bench", "--latency", "--json", "--quiet", "--threads", threads, *options]
     done = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -48,7 +48,6 @@ enum Command {
     Methods(commands::methods::MethodsArgs),
     Bench(commands::bench::BenchArgs),
     Encoder(commands::encoder::EncoderArgs),
-    Latency(commands::latency::LatencyArgs),
 }
 
 fn main() -> ExitCode {
@@ -96,6 +95,5 @@ fn run(command: Command, output: &mut Output) -> Result<Status, Failure> {
         Command::Methods(args) => commands::methods::run(&args, output),
         Command::Bench(args) => commands::bench::run(&args, output),
         Command::Encoder(args) => commands::encoder::run(&args, output),
-        Command::Latency(args) => commands::latency::run(&args, output),
     }
 }

@@ -1,7 +1,7 @@
 //! Linear layer: `y = x wᵀ + bias`.
 
 use crate::matmul::{multiply, multiply_transposed, sum_rows};
-use crate::panels::{PackedWeight, PanelShape, Source, pack};
+use crate::panels::{PackedWeight, PanelShape, Source, pack, pack_for_keeps};
 use crate::partition::expect_len;
 use crate::register_tile::Epilogue;
 use crate::scratch::Scratch;
@@ -53,9 +53,66 @@ pub fn forward(shape: LinearShape, x: &[f32], weight: &[f32], bias: Option<&[f32
 }
 
 fn pack_forward(shape: LinearShape, weight: &[f32]) -> PackedWeight<Scratch> {
-    let panels = PanelShape { taps: 1, depth: shape.inputs, outputs: shape.outputs };
-    let source = Source { values: weight, offset: |_, input| input, output_stride: shape.inputs };
-    pack(panels, &source)
+    let LinearShape { inputs, outputs, .. } = shape;
+    pack(panels(inputs, outputs), &source(inputs, weight))
+}
+
+fn panels(inputs: usize, outputs: usize) -> PanelShape {
+    PanelShape { taps: 1, depth: inputs, outputs }
+}
+
+fn source(inputs: usize, weight: &[f32]) -> Source<'_, impl Fn(usize, usize) -> usize + Sync> {
+    Source { values: weight, offset: |_, input| input, output_stride: inputs }
+}
+
+/// A linear layer whose weight was brought into the kernel's order once, for many calls.
+#[derive(Clone, Debug)]
+pub struct PackedLinear {
+    packed: PackedWeight<Vec<f32>>,
+    bias: Option<Vec<f32>>,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl PackedLinear {
+    /// Packs `weight`, `[outputs, inputs]`, and keeps `bias`, `[outputs]`.
+    ///
+    /// # Panics
+    ///
+    /// When a slice does not have the length of its shape.
+    pub fn new(inputs: usize, outputs: usize, weight: &[f32], bias: Option<&[f32]>) -> Self {
+        expect_len("linear", "weight", weight.len(), outputs * inputs);
+        if let Some(bias) = bias {
+            expect_len("linear", "bias", bias.len(), outputs);
+        }
+        let packed = pack_for_keeps(panels(inputs, outputs), &source(inputs, weight));
+        Self { packed, bias: bias.map(<[f32]>::to_vec), inputs, outputs }
+    }
+
+    /// Values per row of the result.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// `y = x wᵀ + bias + residual`, bit for bit what [`forward`] says plus the residual.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[rows, inputs]`
+    /// - `residual` and `y`: `[rows, outputs]`
+    ///
+    /// # Panics
+    ///
+    /// When a slice does not have the length of its shape.
+    pub fn forward(&self, rows: usize, x: &[f32], residual: Option<&[f32]>, y: &mut [f32]) {
+        expect_len("linear", "x", x.len(), rows * self.inputs);
+        expect_len("linear", "y", y.len(), rows * self.outputs);
+        if let Some(residual) = residual {
+            expect_len("linear", "residual", residual.len(), y.len());
+        }
+        let epilogue = Epilogue { bias: self.bias.as_deref(), residual, relu: false };
+        multiply(x, self.packed.panels(), &epilogue, y);
+    }
 }
 
 /// Gradients of [`forward`] from `grad_y`, `[rows, outputs]`.
@@ -208,6 +265,23 @@ mod tests {
         assert_gradient("x", &x, &grad_x, |x| loss(x, &weight, &bias));
         assert_gradient("weight", &weight, &grad_weight, |weight| loss(&x, weight, &bias));
         assert_gradient("bias", &bias, &grad_bias, |bias| loss(&x, &weight, bias));
+    }
+
+    #[test]
+    fn a_packed_layer_gives_the_same_bits() {
+        let shape = LinearShape { rows: 37, inputs: 19, outputs: 71 };
+        let [x, weight, bias, residual] = inputs_of(shape);
+        let packed = PackedLinear::new(shape.inputs, shape.outputs, &weight, Some(&bias));
+        let mut expected = vec![f32::NAN; shape.rows * shape.outputs];
+        forward(shape, &x, &weight, Some(&bias), &mut expected);
+        let mut y = vec![f32::NAN; expected.len()];
+        packed.forward(shape.rows, &x, None, &mut y);
+        assert_eq!(y, expected);
+        packed.forward(shape.rows, &x, Some(&residual), &mut y);
+        for (value, residual) in expected.iter_mut().zip(&residual) {
+            *value += residual;
+        }
+        assert_eq!(y, expected);
     }
 
     #[test]

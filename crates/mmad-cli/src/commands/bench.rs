@@ -1,9 +1,12 @@
-//! `mmad bench`: methods times data sets times seeds, from one file, into one table.
+//! `mmad bench`: methods times data sets times seeds, from one file, into one table; or how long a
+//! picture and a training step take.
 //!
 //! A run is named after its data, its label, its seed and a digest of its configuration. A run whose
 //! row is in `rows.jsonl` is not made again; one that was interrupted goes on from its checkpoint.
 
+mod latency;
 mod plan;
+mod plot;
 mod row;
 mod table;
 
@@ -15,12 +18,13 @@ use mmad::detector::Detector;
 use mmad::method::{n_macs, n_params};
 use mmad::methods;
 use mmad_data::{Dataset, LoaderOptions};
-use mmad_metrics::{METRICS, MetricOptions, Protocol};
+use mmad_metrics::{METRICS, MetricOptions};
 use serde_json::json;
 
+use self::latency::Timing;
 use self::plan::{BenchFile, Job};
 use self::row::{Row, append, read_rows};
-use super::eval::evaluate_with_bar;
+use super::eval::{ProtocolName, evaluate_with_bar};
 use super::train::fit_with_bar;
 use crate::failure::{Failure, Status};
 use crate::output::{Output, duration, peak_memory_mb, reset_peak_memory};
@@ -41,45 +45,49 @@ use crate::output::{Output, duration, peak_memory_mb, reset_peak_memory};
 ///     name = "UniAD, five minutes"       # optional
 ///
 /// It can be interrupted at any time; the same command goes on.
+///
+/// With --latency it needs no file and trains nothing: it times one picture, or one training step,
+/// with fresh weights and pictures of noise, which take as long as any, and says where the time
+/// goes. The last line of --json is then one object with `min_ms` and `p50_ms`.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct BenchArgs {
     /// What to compare (TOML)
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "latency", conflicts_with = "latency")]
+    file: Option<PathBuf>,
     /// Folder for rows, tables and runs
     #[arg(long, short, value_name = "DIR", default_value = "bench")]
     out: PathBuf,
     /// How pixel metrics are computed
     #[arg(long, value_enum, default_value_t = ProtocolName::Exact)]
     protocol: ProtocolName,
-}
-
-/// The definitions of the pixel metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ProtocolName {
-    /// Every threshold counts, as in scikit-learn and MVTec's evaluation
-    Exact,
-    /// 50 bins and 21 thresholds, as published tables of this field often are
-    Ader,
-}
-
-impl ProtocolName {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Ader => "ader",
-        }
-    }
+    /// Time a picture or a training step instead
+    #[arg(long)]
+    latency: bool,
+    #[command(flatten)]
+    timing: Timing,
 }
 
 pub(crate) fn run(args: &BenchArgs, output: &mut Output) -> Result<Status, Failure> {
-    let plan = BenchFile::read(&args.file)?;
+    match &args.file {
+        Some(file) => compare(args, file, output),
+        None => latency::run(&args.timing, output),
+    }
+}
+
+/// The name of a protocol on the command line.
+fn name(protocol: ProtocolName) -> String {
+    protocol.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+fn compare(args: &BenchArgs, file: &Path, output: &mut Output) -> Result<Status, Failure> {
+    let plan = BenchFile::read(file)?;
+    let protocol = name(args.protocol);
     let folder = args.out.as_path();
     std::fs::create_dir_all(folder).map_err(|error| Failure::io("make", folder, error))?;
     let rows_path = folder.join("rows.jsonl");
     let mut rows = read_rows(&rows_path)?;
-    let jobs = plan.jobs(args.protocol.name())?;
+    let jobs = plan.jobs(&protocol)?;
     let mut skipped = false;
     for (number, job) in jobs.iter().enumerate() {
         let dataset = Dataset::open(&job.path)?;
@@ -98,7 +106,7 @@ pub(crate) fn run(args: &BenchArgs, output: &mut Output) -> Result<Status, Failu
     }
     // Rows of earlier plans stay in the file, and out of the table.
     rows.retain(|row| jobs.iter().any(|job| job.id == row.run));
-    let tables = table::tables(&plan, &rows, args.protocol.name());
+    let tables = table::tables(&plan, &rows, &protocol);
     for (name, table) in &tables {
         output.line(&table.to_markdown())?;
         let forms =
@@ -132,11 +140,7 @@ fn take(
     let Some(model) = &fitted.model else { return Ok(None) };
     let device = Device::flex();
     let detector = Detector::load(model, &device)?;
-    let protocol = match args.protocol {
-        ProtocolName::Exact => Protocol::Exact,
-        ProtocolName::Ader => Protocol::Ader,
-    };
-    let options = MetricOptions { protocol, ..MetricOptions::default() };
+    let options = MetricOptions { protocol: args.protocol.into(), ..MetricOptions::default() };
     // The classes of the run, which may be some of the data set's.
     let tested = mmad::fit::select(dataset, &job.config)?;
     let result = evaluate_with_bar(&detector, &tested, &options, false, output)?;
@@ -152,7 +156,7 @@ fn take(
         label: job.label.clone(),
         method: job.config.method.clone(),
         seed: job.config.seed,
-        protocol: args.protocol.name().to_owned(),
+        protocol: name(args.protocol),
         config: serde_json::to_value(&job.config)?,
         data_sha256,
         weights_sha256: training.encoder_sha256,

@@ -9,7 +9,6 @@ pub(crate) mod demo;
 pub(crate) mod encoder;
 pub(crate) mod eval;
 pub(crate) mod import;
-pub(crate) mod latency;
 pub(crate) mod methods;
 pub(crate) mod metrics;
 pub(crate) mod predict;

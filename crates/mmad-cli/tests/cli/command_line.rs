@@ -20,7 +20,6 @@ const COMMANDS: [&str; 16] = [
     "methods",
     "bench",
     "encoder",
-    "latency",
 ];
 
 const SUBCOMMANDS: [&str; 6] = [
@@ -164,16 +163,16 @@ fn methods_have_the_published_size() {
 #[test]
 fn latency_says_where_the_time_goes() {
     let work = Work::new();
-    let score = work.ok(&format!("latency {TINY} --runs 3 --json")).json();
+    let score = work.ok(&format!("bench --latency {TINY} --runs 3 --json")).json();
     assert_eq!(score["what"], "score");
     assert_eq!(score["runs_ms"].as_array().unwrap().len(), 3);
     let (min, p50) = (score["min_ms"].as_f64().unwrap(), score["p50_ms"].as_f64().unwrap());
     assert!(min > 0.0 && min <= p50, "{score}");
-    let step = work.ok(&format!("latency {TINY} --train --batch 2 --runs 2 --json")).json();
+    let step = work.ok(&format!("bench --latency {TINY} --train --batch 2 --runs 2 --json")).json();
     assert_eq!(step["batch"], 2);
     assert!(step["parts_ms"]["backward"].as_f64().unwrap() > 0.0);
     let operations = step["operations"].as_array().unwrap();
     assert!(operations.iter().any(|op| op["name"] == "Ss2d" && op["pass"] == "backward"));
-    let text = work.ok(&format!("latency {TINY} --runs 1"));
+    let text = work.ok(&format!("bench --latency {TINY} --runs 1"));
     assert!(text.stdout.contains("median"), "{text}");
 }

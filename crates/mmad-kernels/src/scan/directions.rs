@@ -36,27 +36,29 @@ pub(super) fn forward<S: Lanes>(
         return;
     }
     let weights = direction_weights(simd, shape, params);
-    let scan = |picture: usize, direction: usize, y: &mut [f32]| {
+    let scan = |picture: usize, direction: usize, is_added: bool, y: &mut [f32]| {
         let (projected, projection) = match steering {
             Steering::Projected(projected) => (projected, None),
             Steering::Projections(all) => (&[][..], Some(all.of(shape, picture, direction))),
         };
         let sequence = sequence(shape, u, projected, params, picture, direction);
         let weights = &weights[direction];
-        simd.vectorize(Forward { simd, sequence, projection, weights, y });
+        simd.vectorize(Forward { simd, sequence, projection, weights, is_added, y });
     };
     let halves = [0..shape.directions.div_ceil(2), shape.directions.div_ceil(2)..shape.directions];
     match Cut::of(2 * shape.batch) {
         Cut::Pictures => {
             y.par_chunks_mut(shape.picture()).enumerate().for_each(|(picture, y)| {
                 let scan_half = |half: Range<usize>, y: &mut [f32]| {
-                    y.fill(0.0);
-                    half.for_each(|direction| scan(picture, direction, y));
+                    let first = half.start;
+                    half.for_each(|direction| scan(picture, direction, direction != first, y));
                 };
                 let [first, second] = halves.clone();
                 let mut apart = scratch::take(y.len());
-                rayon::join(|| scan_half(first, y), || scan_half(second, &mut apart));
-                add(y, &apart);
+                rayon::join(|| scan_half(first, y), || scan_half(second.clone(), &mut apart));
+                if !second.is_empty() {
+                    add(y, &apart);
+                }
             });
         }
         Cut::Directions => {
@@ -64,7 +66,7 @@ pub(super) fn forward<S: Lanes>(
                 .into_par_iter()
                 .map(|item| {
                     let mut part = vec![0.0; shape.picture()];
-                    scan(item / shape.directions, item % shape.directions, &mut part);
+                    scan(item / shape.directions, item % shape.directions, false, &mut part);
                     part
                 })
                 .collect();

@@ -80,14 +80,20 @@ fn ln_1p<S: Lanes>(simd: S, z: S::F) -> S::F {
     simd.mul(p, z)
 }
 
-/// `coefficients[0] + coefficients[1]·x + ..` by Horner's rule.
+/// `coefficients[0] + coefficients[1]·x + ..`: the even and the odd powers by Horner's rule in
+/// `x²`, side by side, because one rule for all would wait for itself twice as long.
 #[inline(always)]
 fn polynomial<S: Lanes, const N: usize>(simd: S, coefficients: &[f32; N], x: S::F) -> S::F {
-    let mut sum = simd.splat(coefficients[N - 1]);
-    for &coefficient in coefficients[..N - 1].iter().rev() {
-        sum = simd.mul_add(sum, x, simd.splat(coefficient));
+    let square = simd.mul(x, x);
+    let mut sums = [simd.splat(coefficients[N - 1]), simd.splat(coefficients[N - 2])];
+    for i in (0..N - 2).rev() {
+        let chain = (N - 1 - i) % 2;
+        sums[chain] = simd.mul_add(sums[chain], square, simd.splat(coefficients[i]));
     }
-    sum
+    let [last, other] = sums;
+    // The chain that ends at coefficient 0 has the even powers.
+    let (even, odd) = if N % 2 == 1 { (last, other) } else { (other, last) };
+    simd.mul_add(odd, x, even)
 }
 
 #[cfg(test)]

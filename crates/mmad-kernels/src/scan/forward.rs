@@ -7,13 +7,15 @@ use super::lanes::Lanes;
 use super::recurrence::{self, CHUNK};
 use super::sequence::{Gathered, Sequence, Weights};
 
-/// Adds the outputs of one sequence to `y`, `[places, channels]`.
+/// The outputs of one sequence, written to `y`, `[places, channels]`, or added to it.
 pub(super) struct Forward<'a, S: Lanes> {
     pub simd: S,
     pub sequence: Sequence<'a>,
     /// Where the rows come from, unless they are given: then `sequence.rows` has no data.
     pub projection: Option<Projection<'a>>,
     pub weights: &'a Weights<S>,
+    /// False for the first sequence of `y`, whose values are then not read.
+    pub is_added: bool,
     pub y: &'a mut [f32],
 }
 
@@ -22,7 +24,7 @@ impl<S: Lanes> NullaryFnOnce for Forward<'_, S> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { simd, sequence, projection, weights, y } = self;
+        let Self { simd, sequence, projection, weights, is_added, y } = self;
         let mut gathered = Gathered::new(simd, &sequence, weights);
         let mut h = vec![simd.splat(0.0); weights.decay.len()];
         let mut chunk_y = [simd.splat(0.0); CHUNK];
@@ -42,7 +44,12 @@ impl<S: Lanes> NullaryFnOnce for Forward<'_, S> {
                 let h = &mut h[weights.states_of(block)];
                 recurrence::forward(simd, weights.decay_of(block), &chunk, h, chunk_y);
                 for (&place, &sum) in places.iter().zip(&*chunk_y) {
-                    simd.accumulate_some(sum, &mut y[weights.places_of(block, place)]);
+                    let y = &mut y[weights.places_of(block, place)];
+                    if is_added {
+                        simd.accumulate_some(sum, y);
+                    } else {
+                        simd.store_some(sum, y);
+                    }
                 }
             }
         }

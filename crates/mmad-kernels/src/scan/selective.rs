@@ -167,7 +167,14 @@ fn forward<S: Lanes>(
         let mut sums = vec![0.0; y.len()];
         let sequence = steps_first.sequence(&order, shape.states, inputs.delta_softplus);
         let weights = &weights[item % shape.groups];
-        simd.vectorize(Forward { simd, sequence, projection: None, weights, y: &mut sums });
+        simd.vectorize(Forward {
+            simd,
+            sequence,
+            projection: None,
+            weights,
+            is_added: false,
+            y: &mut sums,
+        });
         transpose(&sums, width, y, shape.length);
     });
 }

@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use crate::ops;
+use super::derived::Derived;
+use crate::ops::{self, PackedLinear};
 use crate::params::{Init, InitRule, Scope, Weight};
 
 /// `y = x Wᵀ + b`.
@@ -10,6 +11,7 @@ use crate::params::{Init, InitRule, Scope, Weight};
 pub struct Linear {
     weight: Weight<2>,
     bias: Option<Weight<1>>,
+    packed: Derived<PackedLinear>,
 }
 
 impl Linear {
@@ -23,10 +25,9 @@ impl Linear {
                 (Init::Uniform { bound: (6.0 / (n_in + n_out) as f64).sqrt() }, Init::Zeros)
             }
         };
-        Self {
-            weight: scope.weight("weight", [n_out, n_in], weight),
-            bias: has_bias.then(|| scope.weight("bias", [n_out], bias)),
-        }
+        let weight = scope.weight("weight", [n_out, n_in], weight);
+        let bias = has_bias.then(|| scope.weight("bias", [n_out], bias));
+        Self { weight, bias, packed: Derived::default() }
     }
 
     /// The same with fresh values of its own instead of the scope's rule.
@@ -37,10 +38,9 @@ impl Linear {
         weight: Init,
         bias: Option<Init>,
     ) -> Self {
-        Self {
-            weight: scope.weight("weight", [n_out, n_in], weight),
-            bias: bias.map(|bias| scope.weight("bias", [n_out], bias)),
-        }
+        let weight = scope.weight("weight", [n_out, n_in], weight);
+        let bias = bias.map(|bias| scope.weight("bias", [n_out], bias));
+        Self { weight, bias, packed: Derived::default() }
     }
 
     /// # Shapes
@@ -48,6 +48,65 @@ impl Linear {
     /// - `x`: `[…, n_in]`
     /// - output: `[…, n_out]`
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if ops::can_fold(&x) {
+            return self.packed().forward(x, None);
+        }
         ops::linear(x, self.weight.get(), self.bias.as_ref().map(Weight::get))
+    }
+
+    /// `forward(x) + residual`.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[…, n_in]`
+    /// - `residual` and output: `[…, n_out]`
+    pub fn forward_residual<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
+        if ops::can_fold(&x) {
+            return self.packed().forward(x, Some(residual));
+        }
+        self.forward(x) + residual
+    }
+
+    fn packed(&self) -> PackedLinear {
+        let bias = self.bias.as_ref();
+        let version = self.weight.version() + bias.map_or(0, Weight::version);
+        self.packed.get(version, || PackedLinear::new(self.weight.get(), bias.map(Weight::get)))
+    }
+}
+
+/// The same kept in the shape of a 1×1 convolution, `[n_out, n_in, 1, 1]`.
+#[derive(Debug, Clone)]
+pub struct Linear1x1 {
+    weight: Weight<4>,
+    bias: Option<Weight<1>>,
+    packed: Derived<PackedLinear>,
+}
+
+impl Linear1x1 {
+    /// Makes `weight` and, if asked for, `bias` `[n_out]` in `scope`: normal with deviation
+    /// `sqrt(2 / n_out)`, and zero.
+    pub fn new(scope: &Scope<'_>, n_in: usize, n_out: usize, has_bias: bool) -> Self {
+        let init = Init::Normal { std: (2.0 / n_out as f64).sqrt() };
+        let weight = scope.weight("weight", [n_out, n_in, 1, 1], init);
+        let bias = has_bias.then(|| scope.weight("bias", [n_out], Init::Zeros));
+        Self { weight, bias, packed: Derived::default() }
+    }
+
+    /// # Shapes
+    ///
+    /// - `x`: `[b, h, w, n_in]`; output: `[b, h, w, n_out]`
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let bias = self.bias.as_ref();
+        let weight = || {
+            let weight = self.weight.get();
+            let [n_out, n_in, _, _] = weight.dims();
+            weight.reshape([n_out, n_in])
+        };
+        if ops::can_fold(&x) {
+            let version = self.weight.version() + bias.map_or(0, Weight::version);
+            let make = || PackedLinear::new(weight(), bias.map(Weight::get));
+            return self.packed.get(version, make).forward(x, None);
+        }
+        ops::linear(x, weight(), bias.map(Weight::get))
     }
 }

@@ -2,6 +2,7 @@
 
 mod batch_norm;
 mod conv;
+mod derived;
 mod linear;
 mod norm;
 mod residual;
@@ -10,7 +11,7 @@ mod transposed;
 
 pub use batch_norm::{Activation, BatchNorm};
 pub use conv::{Conv2d, ConvConfig, DepthwiseConv2d};
-pub use linear::Linear;
+pub use linear::{Linear, Linear1x1};
 pub use norm::LayerNorm;
 pub use residual::{BasicBlock, Bottleneck, BottleneckConfig, ConvNorm};
 pub use resize::{Corners, resize};

@@ -1,9 +1,8 @@
 //! The residual blocks of a residual network (He et al. 2016, "Deep Residual Learning").
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use burn::tensor::{Tensor, activation};
 
+use super::derived::Derived;
 use super::{Activation, BatchNorm, Conv2d, ConvConfig};
 use crate::ops::{self, FoldedConv};
 use crate::params::Scope;
@@ -13,7 +12,7 @@ use crate::params::Scope;
 pub struct ConvNorm {
     conv: Conv2d,
     norm: BatchNorm,
-    folded: Arc<Mutex<Option<(u64, FoldedConv)>>>,
+    folded: Derived<FoldedConv>,
 }
 
 impl ConvNorm {
@@ -25,7 +24,7 @@ impl ConvNorm {
 
     /// Joins a convolution and a norm that were made before.
     pub fn of(conv: Conv2d, norm: BatchNorm) -> Self {
-        Self { conv, norm, folded: Arc::default() }
+        Self { conv, norm, folded: Derived::default() }
     }
 
     /// # Shapes
@@ -60,18 +59,11 @@ impl ConvNorm {
     /// Convolution and norm as one, made anew only after a tensor was replaced.
     fn folded(&self) -> FoldedConv {
         let version = self.conv.version() + self.norm.version();
-        let mut folded = self.folded.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*folded {
-            Some((made_at, folded)) if *made_at == version => folded.clone(),
-            _ => {
-                let (scale, shift) = self.norm.scale_and_shift();
-                let options = self.conv.options();
-                let made =
-                    FoldedConv::new(self.conv.weight(), self.conv.bias(), scale, shift, options);
-                *folded = Some((version, made.clone()));
-                made
-            }
-        }
+        self.folded.get(version, || {
+            let (scale, shift) = self.norm.scale_and_shift();
+            let options = self.conv.options();
+            FoldedConv::new(self.conv.weight(), self.conv.bias(), scale, shift, options)
+        })
     }
 }
 

@@ -17,6 +17,11 @@ pub fn count_macs<T>(work: impl FnOnce() -> T) -> (T, u64) {
     (done, counted)
 }
 
+/// True while this thread counts; what is counted must then not move to another.
+pub(crate) fn is_counting() -> bool {
+    COUNT.get().is_some()
+}
+
 /// Adds to the count, where one is being taken.
 pub(crate) fn add(n: usize) {
     COUNT.with(|count| count.set(count.get().map(|sum| sum + n as u64)));

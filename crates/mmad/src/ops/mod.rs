@@ -9,6 +9,7 @@ mod host_op;
 mod linear;
 pub(crate) mod macs;
 mod norm;
+mod packed;
 mod pool;
 pub mod profile;
 pub mod reference;
@@ -32,6 +33,7 @@ pub use self::folded::{FoldedConv, can_fold};
 use self::host_op::{Input, call};
 pub(crate) use self::host_op::{runs_here, with_values};
 pub use self::macs::count_macs;
+pub use self::packed::PackedLinear;
 
 /// Stride, padding and dilation of a dense convolution, equal in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,8 @@
 use burn::tensor::Tensor;
 
 use super::mixer::{Mixer, MixerConfig};
-use super::router::Linear1x1;
 use crate::mode::Mode;
-use crate::nn::{DepthwiseConv2d, LayerNorm};
+use crate::nn::{DepthwiseConv2d, LayerNorm, Linear1x1};
 use crate::ops;
 use crate::params::Scope;
 

@@ -18,10 +18,10 @@ use burn::tensor::Tensor;
 use mmad_kernels::orders::ScanOrder;
 use rayon::prelude::*;
 
-use super::router::{Linear1x1, Router};
+use super::router::Router;
 use super::ss2d::{Ss2dConfig, VssBlock};
 use crate::mode::Mode;
-use crate::nn::{DepthwiseConv2d, Linear};
+use crate::nn::{DepthwiseConv2d, Linear, Linear1x1};
 use crate::ops;
 use crate::params::Scope;
 
@@ -115,7 +115,7 @@ impl Mixer {
         match *mode {
             // The operations of one group are too small to share out well, and scoring draws
             // nothing at random that would need an order: the groups run side by side.
-            Mode::Score(keep) if ops::runs_here(a) => {
+            Mode::Score(keep) if ops::runs_here(a) && !ops::macs::is_counting() => {
                 let groups = self.groups.par_iter().enumerate();
                 groups.map(|group| scan(group, &Mode::Score(keep))).collect()
             }

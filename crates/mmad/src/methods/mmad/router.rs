@@ -16,8 +16,8 @@
 use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use crate::mode::{KeepShare, Mode};
-use crate::nn::{Conv2d, ConvConfig, LayerNorm, Linear};
-use crate::params::{Init, Scope, Weight};
+use crate::nn::{Conv2d, ConvConfig, LayerNorm, Linear, Linear1x1};
+use crate::params::Scope;
 
 const LEAK: f64 = 0.1;
 
@@ -46,33 +46,6 @@ pub struct Router {
 
 /// Largest offset, in pixels.
 const MAX_OFFSET_PX: f64 = 8.0;
-
-/// A 1×1 convolution kept in the checkpoint's shape `[n_out, n_in, 1, 1]`.
-#[derive(Debug, Clone)]
-pub(super) struct Linear1x1 {
-    weight: Weight<4>,
-    bias: Option<Weight<1>>,
-}
-
-impl Linear1x1 {
-    pub(super) fn new(scope: &Scope<'_>, n_in: usize, n_out: usize, has_bias: bool) -> Self {
-        let init = Init::Normal { std: (2.0 / n_out as f64).sqrt() };
-        Self {
-            weight: scope.weight("weight", [n_out, n_in, 1, 1], init),
-            bias: has_bias.then(|| scope.weight("bias", [n_out], Init::Zeros)),
-        }
-    }
-
-    /// # Shapes
-    ///
-    /// - `x`: `[b, h, w, n_in]`; output: `[b, h, w, n_out]`
-    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let weight = self.weight.get();
-        let [n_out, n_in, _, _] = weight.dims();
-        let bias = self.bias.as_ref().map(Weight::get);
-        crate::ops::linear(x, weight.reshape([n_out, n_in]), bias)
-    }
-}
 
 impl Router {
     /// Makes the router of a map with `channels` channels in `scope`.

@@ -78,7 +78,17 @@ impl Ss2d {
     ///
     /// - `x` and output: `[b, h, w, channels]`
     pub fn forward(&self, x: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
-        let Ss2dConfig { channels, order, directions, states, dropout } = self.config;
+        let out = self.out_proj.forward(self.gated(x));
+        mode.dropout(out, self.config.dropout)
+    }
+
+    /// What goes into `out_proj`.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[b, h, w, channels]`; output: `[b, h, w, 2 · channels]`
+    fn gated(&self, x: Tensor<4>) -> Tensor<4> {
+        let Ss2dConfig { channels, order, directions, states, .. } = self.config;
         let [batch, height, width, _] = x.dims();
         let (inner, pixels) = (2 * channels, height * width);
         let table = direction_table(order, directions, height, width);
@@ -95,8 +105,7 @@ impl Ss2d {
         };
         let y = ops::ss2d_features(u, self.x_proj.get(), weights, &table);
         let y = y.reshape([batch, height, width, inner]);
-        let out = self.out_proj.forward(self.out_norm.forward_gated(y, both));
-        mode.dropout(out, dropout)
+        self.out_norm.forward_gated(y, both)
     }
 }
 
@@ -122,8 +131,12 @@ impl VssBlock {
     ///
     /// - `x` and output: `[b, h, w, channels]`
     pub fn forward(&self, x: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
-        let branch = self.ss2d.forward(self.norm.forward(x.clone()), mode);
-        x + mode.drop_path(branch, self.drop_path)
+        let normed = self.norm.forward(x.clone());
+        match mode {
+            // Nothing is dropped: the sum joins the last product.
+            Mode::Score(_) => self.ss2d.out_proj.forward_residual(self.ss2d.gated(normed), x),
+            Mode::Train(_) => x + mode.drop_path(self.ss2d.forward(normed, mode), self.drop_path),
+        }
     }
 }
 
