@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Times `mmad` and PyTorch on the same work, in turns, and prints the ratios.
+"""Times `mmad`, PyTorch and ONNX Runtime on the same work, in turns, and prints the ratios.
 
-    cargo build --release -p mmad-cli && python3 scripts/compare_speed.py
+    cargo build --release -p mmad-cli && cargo build --release -p mmad --example blocks
+    python3 scripts/compare_speed.py
 
 Makes its own Python environment in `target/peers` the first time (PyTorch, some gigabytes). Every
-number is the shortest of all rounds; the two programs take turns, so that a busy machine is busy
-for both. With --json the last line is one object. Runs on the CPU alone.
+number is the shortest of all rounds; the programs take turns, so that a busy machine is busy for
+all. With --json the last line is one object. Runs on the CPU alone.
 """
 
 import argparse
@@ -13,12 +14,15 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import time
 import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+RELEASE = ROOT / "target" / "release"
 ENVIRONMENT = ROOT / "target" / "peers"
-PACKAGES = ["torch>=2.9", "numpy"]
+PACKAGES = ["torch>=2.9", "numpy", "onnx", "onnxscript", "onnxruntime"]
 
 
 def enter_environment():
@@ -26,20 +30,37 @@ def enter_environment():
     python = ENVIRONMENT / "bin" / "python"
     if Path(sys.prefix).resolve() == ENVIRONMENT.resolve():
         return
-    if not (ENVIRONMENT / "complete").is_file():
+    complete = ENVIRONMENT / "complete"
+    if not complete.is_file() or complete.read_text().split() != PACKAGES:
         print(f"making {ENVIRONMENT} with {', '.join(PACKAGES)}", file=sys.stderr)
-        venv.create(ENVIRONMENT, with_pip=True, clear=True)
+        venv.create(ENVIRONMENT, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
-        (ENVIRONMENT / "complete").touch()
+        complete.write_text("\n".join(PACKAGES))
     os.execv(python, [str(python), *sys.argv])
+
+
+def run_program(*command):
+    """The object on the last line of what a program prints."""
+    command = [str(part) for part in command]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def mmad(threads, *options):
     """One object of `mmad bench --latency`."""
-    program = ROOT / "target" / "release" / "mmad"
-    command = [program, "bench", "--latency", "--json", "--quiet", "--threads", threads, *options]
-    done = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    command = [RELEASE / "mmad", "bench", "--latency", "--json", "--quiet", "--threads", threads]
+    return run_program(*command, *options)
+
+
+def shortest(run, runs, warm_up=2):
+    """Milliseconds of the shortest of `runs`."""
+    best = float("inf")
+    for index in range(runs + warm_up):
+        start = time.perf_counter()
+        run()
+        if index >= warm_up:
+            best = min(best, 1000 * (time.perf_counter() - start))
+    return best
 
 
 def resnet34():
@@ -82,9 +103,8 @@ def resnet34():
     return Encoder().eval()
 
 
-def time_pytorch(threads, batch, runs):
+def encoder_in_pytorch(threads, batch, runs):
     """Shortest milliseconds of the encoder, over both memory layouts."""
-    import time
     import torch
 
     torch.set_num_threads(threads)
@@ -93,11 +113,62 @@ def time_pytorch(threads, batch, runs):
         encoder = resnet34().to(memory_format=layout)
         images = torch.randn(batch, 3, 256, 256).to(memory_format=layout)
         with torch.inference_mode():
-            for run in range(runs + 2):
-                start = time.perf_counter()
-                encoder(images)
-                if run >= 2:
-                    best = min(best, 1000 * (time.perf_counter() - start))
+            best = min(best, shortest(lambda: encoder(images), runs))
+    return best
+
+
+def encoder_in_onnx_runtime(threads, batch, runs):
+    """Shortest milliseconds of the encoder, exported from PyTorch."""
+    import onnxruntime
+    import torch
+
+    images = torch.randn(batch, 3, 256, 256)
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "encoder.onnx")
+        torch.onnx.export(resnet34(), (images,), path, input_names=["images"], dynamo=True,
+                          verbose=False)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+    inputs = {session.get_inputs()[0].name: images.numpy()}
+    return shortest(lambda: session.run(None, inputs), runs)
+
+
+def block_in_pytorch(name, threads, runs):
+    """Shortest milliseconds of a block of `examples/blocks.rs`, forward and backward, over both
+    memory layouts."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(threads)
+
+    def conv(n_out, dilation=1, stride=1):
+        return nn.Conv2d(256, n_out, 3, stride, dilation, dilation, bias=False)
+
+    if name == "local":
+        size = (8, 64, 64, 64)
+        layers = [nn.Conv2d(64, 64, 1, bias=False)]
+        for kernel in (3, 5, 7):
+            layers += [nn.Conv2d(64, 64, kernel, padding=kernel // 2, groups=64, bias=False),
+                       nn.InstanceNorm2d(64), nn.SiLU()]
+    else:
+        size = (8, 256, 16, 16)
+        layers = []
+        for dilation in (1, 3, 5):
+            layers += [conv(256, dilation), nn.BatchNorm2d(256), nn.SiLU()]
+        layers.append(conv(512, stride=2))
+    best = float("inf")
+    for layout in (torch.contiguous_format, torch.channels_last):
+        block = nn.Sequential(*layers).train().to(memory_format=layout)
+        x = torch.randn(size).to(memory_format=layout).requires_grad_()
+        weight = torch.randn_like(block(x))
+
+        def step():
+            block.zero_grad(set_to_none=True)
+            x.grad = None
+            (block(x) * weight).sum().backward()
+
+        best = min(best, shortest(step, runs))
     return best
 
 
@@ -110,34 +181,52 @@ def main():
     threads, rounds = arguments.threads, arguments.rounds
 
     paper = ["--preset", "paper"]
+    blocks = {}
+
+    def block(name):
+        if not blocks:
+            blocks.update(run_program(RELEASE / "examples" / "blocks", threads, 8))
+        return blocks.pop(f"{name}_ms")
+
     work = {
         "encoder, batch 1": lambda: mmad(threads, *paper, "--runs", 8)["parts_ms"]["encoder"],
         "encoder, batch 8":
             lambda: mmad(threads, *paper, "--batch", 8, "--runs", 3)["parts_ms"]["encoder"],
-        "PyTorch encoder, batch 1": lambda: time_pytorch(threads, 1, 12),
-        "PyTorch encoder, batch 8": lambda: time_pytorch(threads, 8, 4),
+        "PyTorch encoder, batch 1": lambda: encoder_in_pytorch(threads, 1, 12),
+        "PyTorch encoder, batch 8": lambda: encoder_in_pytorch(threads, 8, 4),
+        "ONNX Runtime encoder, batch 1": lambda: encoder_in_onnx_runtime(threads, 1, 12),
+        "ONNX Runtime encoder, batch 8": lambda: encoder_in_onnx_runtime(threads, 8, 4),
         "MMAD score, batch 1": lambda: mmad(threads, *paper, "--runs", 8)["min_ms"],
         "light MMAD score, batch 1":
             lambda: mmad(threads, "--preset", "quick", "--runs", 12)["min_ms"],
+        "local block, training": lambda: block("local"),
+        "PyTorch local block, training": lambda: block_in_pytorch("local", threads, 8),
+        "dilated block, training": lambda: block("dilated"),
+        "PyTorch dilated block, training": lambda: block_in_pytorch("dilated", threads, 8),
         "MMAD training step, batch 8":
             lambda: mmad(threads, *paper, "--train", "--runs", 3)["min_ms"],
     }
-    shortest = {name: float("inf") for name in work}
+    best = {name: float("inf") for name in work}
     for _ in range(rounds):
         for name, measure in work.items():
-            shortest[name] = min(shortest[name], measure())
+            best[name] = min(best[name], measure())
+        blocks.clear()
 
     pairs = [("encoder, batch 1", "PyTorch encoder, batch 1"),
              ("encoder, batch 8", "PyTorch encoder, batch 8"),
+             ("encoder, batch 1", "ONNX Runtime encoder, batch 1"),
+             ("encoder, batch 8", "ONNX Runtime encoder, batch 8"),
              ("MMAD score, batch 1", "PyTorch encoder, batch 1"),
-             ("light MMAD score, batch 1", "PyTorch encoder, batch 1")]
-    ratios = {f"{ours} / {peer}": shortest[ours] / shortest[peer] for ours, peer in pairs}
-    for name, milliseconds in shortest.items():
-        print(f"{name:32} {milliseconds:9.1f} ms")
+             ("light MMAD score, batch 1", "PyTorch encoder, batch 1"),
+             ("local block, training", "PyTorch local block, training"),
+             ("dilated block, training", "PyTorch dilated block, training")]
+    ratios = {f"{ours} / {peer}": best[ours] / best[peer] for ours, peer in pairs}
+    for name, milliseconds in best.items():
+        print(f"{name:34} {milliseconds:9.1f} ms")
     for name, ratio in ratios.items():
-        print(f"{name:60} {ratio:6.2f}")
+        print(f"{name:64} {ratio:6.2f}")
     if arguments.json:
-        print(json.dumps({"threads": threads, "rounds": rounds, "ms": shortest, "ratios": ratios}))
+        print(json.dumps({"threads": threads, "rounds": rounds, "ms": best, "ratios": ratios}))
 
 
 if __name__ == "__main__":
