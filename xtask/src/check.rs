@@ -39,10 +39,21 @@ pub(crate) fn lint(root: &Path) -> Result<(), String> {
 
 /// Runs a command line whose first word is `cargo`; `hint` says how to mend a failure.
 fn run(root: &Path, command: &str, hint: &str) -> Result<(), String> {
+    cargo(root, command.split_whitespace().skip(1), hint)
+}
+
+/// Runs cargo with `arguments`; `hint` says how to mend a failure.
+pub(crate) fn cargo<'a>(
+    root: &Path,
+    arguments: impl Iterator<Item = &'a str>,
+    hint: &str,
+) -> Result<(), String> {
+    let arguments: Vec<&str> = arguments.collect();
+    let command = format!("cargo {}", arguments.join(" "));
     eprintln!("==> {command}");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(command.split_whitespace().skip(1))
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(program)
+        .args(arguments)
         .current_dir(root)
         .env("RUSTDOCFLAGS", "-D warnings")
         .status()

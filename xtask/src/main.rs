@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a program for the terminal")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bench;
 mod check;
 mod tidy;
 
@@ -16,6 +17,8 @@ Commands:
   check  All checks, cheapest first: lint, then tests and documentation
   lint   Format, tidy and clippy
   tidy   The rules of this repository that no other tool knows
+  bench  Times the kernels, each beside what the machine can do; a part of a kernel's name may
+         follow, or `--divan`, then times are distributions
 ";
 
 fn main() -> ExitCode {
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
         ["check"] => check::check(&root),
         ["lint"] => check::lint(&root),
         ["tidy"] => tidy::tidy(&root),
+        ["bench", ref rest @ ..] => bench::bench(&root, rest),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

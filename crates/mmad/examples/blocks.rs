@@ -83,7 +83,12 @@ fn dilated() -> impl FnMut() {
             let (scale, shift) = (scale.clone(), shift.clone());
             (y, _, _) = ops::batch_norm(y, scale, shift, 1e-5, Activation::Silu);
         }
-        y = ops::conv2d(y, last.clone(), None, ConvOptions2d { stride: 2, padding: 1, dilation: 1 });
+        y = ops::conv2d(
+            y,
+            last.clone(),
+            None,
+            ConvOptions2d { stride: 2, padding: 1, dilation: 1 },
+        );
         drop((y * grad.clone()).sum().backward());
     }
 }
