@@ -4,15 +4,18 @@
 use pulp::NullaryFnOnce;
 use std::f32::consts::LN_2;
 
+use super::features::{ProjectedChunk, ProjectionBack};
 use super::lanes::{Lanes, MAX_LANES};
 use super::recurrence::{self, CHUNK, ChunkGrads};
 use super::sequence::{Gathered, Rows, Sequence, Weights, copy_states};
 
 /// Adds the gradients of one sequence to `grad_u` and `grad_delta`, writes those of its rows, and
-/// returns those of the weights.
+/// returns those of the weights. Of rows that are projected here, `dt_r` alone is written.
 pub(super) struct Backward<'a, S: Lanes> {
     pub simd: S,
     pub sequence: Sequence<'a>,
+    /// Where the rows come from, unless they are given: then `sequence.rows` has no data.
+    pub projection: Option<ProjectionBack<'a>>,
     pub weights: &'a Weights<S>,
     /// `[places, channels]`
     pub grad_y: &'a [f32],
@@ -41,6 +44,8 @@ pub(super) struct WeightGrads {
     pub bias: Vec<f32>,
     /// `[channels, rank]`
     pub dt_weight: Vec<f32>,
+    /// Of what projects to `B | C` here, `[2 · states, channels]`; empty where nothing does.
+    pub to_states: Vec<f32>,
 }
 
 impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
@@ -48,10 +53,21 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
 
     #[inline(always)]
     fn call(self) -> WeightGrads {
-        let Self { simd, sequence, weights, grad_y, grad_u, mut grad_delta, grad_rows } = self;
+        let Self {
+            simd,
+            sequence,
+            projection,
+            weights,
+            grad_y,
+            grad_u,
+            mut grad_delta,
+            mut grad_rows,
+        } = self;
         let zero = simd.splat(0.0);
         let mut gathered = Gathered::new(simd, &sequence, weights);
-        let starts = note_starts(simd, &sequence, weights, &mut gathered);
+        let mut local = projection.map(|projection| projection.forward.chunks(&sequence));
+        let starts = note_starts(simd, &sequence, &mut local, weights, &mut gathered);
+        let mut back = projection.map(|projection| projection.chunks());
 
         let mut of_weights = VectorGrads::new(simd, weights);
         let mut of_rows = RowGrads::new(&sequence.rows, weights.padded_states);
@@ -59,11 +75,13 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
         let mut history = vec![zero; recurrence::history_len::<S>()];
         let mut g = [zero; CHUNK];
         for (index, places) in sequence.order.chunks(CHUNK).enumerate().rev() {
-            gathered.rows(&sequence.rows, places);
+            let read = local.as_mut().map(|local| local.project(&sequence, places));
+            let read = read.unwrap_or(Sequence { order: places, ..sequence });
+            gathered.rows(&read.rows, read.order);
             of_rows.clear();
             let starts = &starts[index * weights.decay.len()..];
             for block in 0..weights.blocks() {
-                gathered.channels::<true>(simd, &sequence, weights, places, block);
+                gathered.channels::<true>(simd, &read, weights, read.order, block);
                 for (g, &place) in g.iter_mut().zip(places) {
                     *g = simd.load_some(&grad_y[weights.places_of(block, place)]);
                 }
@@ -93,7 +111,16 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
                 for (t, &place) in places.iter().enumerate() {
                     let (u, dt) = (gathered.u[t], gathered.dt[t]);
                     let of_u = simd.mul_add(of_input[t], dt, simd.mul(skip, g[t]));
-                    simd.accumulate_some(of_u, &mut grad_u[weights.places_of(block, place)]);
+                    match &mut back {
+                        // The part that goes through the projection joins it below.
+                        Some(back) => {
+                            simd.store_some(of_u, &mut back.u[weights.places_of(block, t as u32)]);
+                        }
+                        None => {
+                            let at = weights.places_of(block, place);
+                            simd.accumulate_some(of_u, &mut grad_u[at]);
+                        }
+                    }
                     let of_dt = simd.mul(of_input[t], u);
                     let of_dt = simd.mul_add(of_decay[t], simd.splat(LN_2), of_dt);
                     of_x[t] = simd.mul(of_dt, gathered.slope[t]);
@@ -105,9 +132,25 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
                 of_weights.add(simd, block, &gathered, &g[..places.len()], &of_x);
                 of_rows.add_dt_r(simd, weights.dt_weight_of(block), &of_x);
             }
-            of_rows.write(grad_rows.data, grad_rows.stride, grad_rows.offset, places);
+            let RowsMut { data, stride, offset } = &mut grad_rows;
+            of_rows.write_dt_r(data, *stride, *offset, places);
+            if let Some(back) = &mut back {
+                let of_states = 2 * sequence.rows.states;
+                of_rows.write_states(&mut back.states, of_states, 0, read.order);
+                back.project(read.u, places.len());
+                for (t, &place) in places.iter().enumerate() {
+                    for block in 0..weights.blocks() {
+                        let of_u = &back.u_and_states[weights.places_of(block, t as u32)];
+                        let at = weights.places_of(block, place);
+                        simd.accumulate_some(simd.load_some(of_u), &mut grad_u[at]);
+                    }
+                }
+            } else {
+                of_rows.write_states(data, *stride, *offset + sequence.rows.rank, places);
+            }
         }
-        of_weights.into_plain(simd, weights, sequence.rows.states)
+        let to_states = back.map(|back| back.of_weight).unwrap_or_default();
+        WeightGrads { to_states, ..of_weights.into_plain(simd, weights, sequence.rows.states) }
     }
 }
 
@@ -116,6 +159,7 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
 fn note_starts<S: Lanes>(
     simd: S,
     sequence: &Sequence<'_>,
+    local: &mut Option<ProjectedChunk<'_>>,
     weights: &Weights<S>,
     gathered: &mut Gathered<S>,
 ) -> Vec<S::F> {
@@ -124,9 +168,11 @@ fn note_starts<S: Lanes>(
     let mut h = vec![simd.splat(0.0); weights.decay.len()];
     starts.extend_from_slice(&h);
     for places in sequence.order.chunks(CHUNK).take(n_chunks.saturating_sub(1)) {
-        gathered.rows(&sequence.rows, places);
+        let read = local.as_mut().map(|local| local.project(sequence, places));
+        let read = read.unwrap_or(Sequence { order: places, ..*sequence });
+        gathered.rows(&read.rows, read.order);
         for block in 0..weights.blocks() {
-            gathered.channels::<false>(simd, sequence, weights, places, block);
+            gathered.channels::<false>(simd, &read, weights, read.order, block);
             let h = &mut h[weights.states_of(block)];
             recurrence::advance(simd, weights.decay_of(block), &gathered.chunk(places.len()), h);
         }
@@ -184,6 +230,7 @@ impl<S: Lanes> VectorGrads<S> {
             skip: rows_from_lanes(simd, weights, &self.skip, 1),
             bias: rows_from_lanes(simd, weights, &self.bias, 1),
             dt_weight: rows_from_lanes(simd, weights, &self.dt_weight, rank),
+            to_states: Vec::new(),
         }
     }
 }
@@ -254,17 +301,24 @@ impl RowGrads {
         }
     }
 
-    /// Writes the rows of the chunk.
+    /// Writes `dt_r` of the chunk.
     #[inline(always)]
-    fn write(&self, into: &mut [f32], stride: usize, offset: usize, places: &[u32]) {
-        let padded_states = self.b.len() / CHUNK;
+    fn write_dt_r(&self, into: &mut [f32], stride: usize, offset: usize, places: &[u32]) {
         for (t, &place) in places.iter().enumerate() {
-            let row = &mut into[place as usize * stride + offset..][..self.rank + 2 * self.states];
-            let (dt_r, rest) = row.split_at_mut(self.rank);
-            let (b, c) = rest.split_at_mut(self.states);
+            let dt_r = &mut into[place as usize * stride + offset..][..self.rank];
             for (r, dt_r) in dt_r.iter_mut().enumerate() {
                 *dt_r = self.dt_r[r * CHUNK + t];
             }
+        }
+    }
+
+    /// Writes `B | C` of the chunk.
+    #[inline(always)]
+    fn write_states(&self, into: &mut [f32], stride: usize, offset: usize, places: &[u32]) {
+        let padded_states = self.b.len() / CHUNK;
+        for (t, &place) in places.iter().enumerate() {
+            let row = &mut into[place as usize * stride + offset..][..2 * self.states];
+            let (b, c) = row.split_at_mut(self.states);
             copy_states(&self.b[t * padded_states..][..self.states], b);
             copy_states(&self.c[t * padded_states..][..self.states], c);
         }

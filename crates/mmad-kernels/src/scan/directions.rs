@@ -32,7 +32,8 @@ pub(super) fn forward<S: Lanes>(
     params: &Ss2dParams<'_>,
     y: &mut [f32],
 ) {
-    if y.is_empty() {
+    if y.is_empty() || shape.directions == 0 {
+        y.fill(0.0);
         return;
     }
     let weights = direction_weights(simd, shape, params);
@@ -93,26 +94,42 @@ pub(super) fn backward<S: Lanes>(
     simd: S,
     shape: Ss2dShape,
     u: &[f32],
-    projected: &[f32],
+    steering: Steering<'_>,
     params: &Ss2dParams<'_>,
     grad_y: &[f32],
-) -> Ss2dGrads {
+) -> BackwardGrads {
+    // What is written of the gradient of a row.
+    let row = match steering {
+        Steering::Projected(_) => shape.row(),
+        Steering::Projections(_) => shape.rank,
+    };
+    let rows_of_picture = shape.pixels * shape.directions * row;
     let mut grads = Ss2dGrads {
         u: vec![0.0; u.len()],
-        projected: vec![0.0; projected.len()],
+        projected: vec![0.0; shape.batch * rows_of_picture],
         dt_weight: vec![0.0; params.dt_weight.len()],
         dt_bias: vec![0.0; params.dt_bias.len()],
         a_log: vec![0.0; params.a_log.len()],
         d_skip: vec![0.0; params.d_skip.len()],
     };
-    if u.is_empty() || projected.is_empty() {
-        return grads;
+    let to_states = match steering {
+        Steering::Projected(_) => 0,
+        Steering::Projections(_) => shape.directions * 2 * shape.states * shape.channels,
+    };
+    let mut to_states = vec![0.0; to_states];
+    if u.is_empty() || grads.projected.is_empty() {
+        return BackwardGrads { of_inputs: grads, to_states };
     }
     let weights = direction_weights(simd, shape, params);
     let scan = |picture: usize, direction: usize, grad_u: &mut [f32], grad_rows: RowsMut<'_>| {
+        let (projected, projection) = match steering {
+            Steering::Projected(projected) => (projected, None),
+            Steering::Projections(all) => (&[][..], Some(all.back(shape, picture, direction))),
+        };
         simd.vectorize(Backward {
             simd,
             sequence: sequence(shape, u, projected, params, picture, direction),
+            projection,
             weights: &weights[direction],
             grad_y: &grad_y[picture * shape.picture()..][..shape.picture()],
             grad_u,
@@ -120,11 +137,10 @@ pub(super) fn backward<S: Lanes>(
             grad_rows,
         })
     };
-    let row = shape.row();
     let of_weights: Vec<WeightGrads> = match Cut::of(shape.batch) {
         Cut::Pictures => {
             let pictures = grads.u.par_chunks_mut(shape.picture());
-            let rows = grads.projected.par_chunks_mut(shape.projected_picture());
+            let rows = grads.projected.par_chunks_mut(rows_of_picture);
             let scan_picture = |(picture, (grad_u, data)): (usize, (&mut [f32], &mut [f32]))| {
                 (0..shape.directions)
                     .map(|direction| {
@@ -159,15 +175,23 @@ pub(super) fn backward<S: Lanes>(
             for (picture, grad_u) in grads.u.chunks_mut(shape.picture()).enumerate() {
                 sum_directions(&of_u[picture * shape.directions..][..shape.directions], grad_u);
             }
-            interleave_rows(shape, &of_rows, &mut grads.projected);
+            interleave_rows(shape, row, &of_rows, &mut grads.projected);
             of_weights
         }
     };
-    sum_weights(shape, &of_weights, &mut grads);
+    sum_weights(shape, &of_weights, &mut grads, &mut to_states);
     for (grad, a_log) in grads.a_log.iter_mut().zip(params.a_log) {
         *grad *= -a_log.exp();
     }
-    grads
+    BackwardGrads { of_inputs: grads, to_states }
+}
+
+/// What [`backward`] finds.
+pub(super) struct BackwardGrads {
+    /// With projections, `projected` is the gradient of `dt_r` alone, `[B, L, K, R]`.
+    pub of_inputs: Ss2dGrads,
+    /// With projections, the gradient of what projects to `B | C`: `[K, 2N, D]`.
+    pub to_states: Vec<f32>,
 }
 
 /// How the work is cut. Both ways give the same bits, because either adds the whole outputs of
@@ -249,8 +273,8 @@ fn sum_directions(parts: &[Vec<f32>], sums: &mut [f32]) {
 }
 
 /// `parts` has `[L, row]` for every picture and direction; `rows` becomes `[B, L, K, row]`.
-fn interleave_rows(shape: Ss2dShape, parts: &[Vec<f32>], rows: &mut [f32]) {
-    let (directions, row) = (shape.directions, shape.row());
+fn interleave_rows(shape: Ss2dShape, row: usize, parts: &[Vec<f32>], rows: &mut [f32]) {
+    let directions = shape.directions;
     rows.par_chunks_mut(directions * row).enumerate().for_each(|(pixel, rows)| {
         let (picture, pixel) = (pixel / shape.pixels, pixel % shape.pixels);
         for (direction, into) in rows.chunks_mut(row).enumerate() {
@@ -262,7 +286,12 @@ fn interleave_rows(shape: Ss2dShape, parts: &[Vec<f32>], rows: &mut [f32]) {
 
 /// Adds the pictures' weight gradients in their order. `parts` has one for every picture and
 /// direction.
-fn sum_weights(shape: Ss2dShape, parts: &[WeightGrads], grads: &mut Ss2dGrads) {
+fn sum_weights(
+    shape: Ss2dShape,
+    parts: &[WeightGrads],
+    grads: &mut Ss2dGrads,
+    to_states: &mut [f32],
+) {
     let Ss2dShape { channels, directions, rank, states, .. } = shape;
     for (item, part) in parts.iter().enumerate() {
         let k = item % directions;
@@ -270,5 +299,8 @@ fn sum_weights(shape: Ss2dShape, parts: &[WeightGrads], grads: &mut Ss2dGrads) {
         add(&mut grads.d_skip[k * channels..], &part.skip);
         add(&mut grads.dt_bias[k * channels..], &part.bias);
         add(&mut grads.dt_weight[k * channels * rank..], &part.dt_weight);
+        if !part.to_states.is_empty() {
+            add(&mut to_states[k * part.to_states.len()..], &part.to_states);
+        }
     }
 }

@@ -5,31 +5,33 @@
 //! 256 numbers of 32 features. Written out, it would leave the caches before it is read again. The
 //! low-rank steps alone are written out: they are few, and for one direction fill no vector.
 
-use super::directions::{self, Steering};
+use super::directions::{self, BackwardGrads, Steering};
 use super::isa::{Isa, with_lanes};
 use super::recurrence::CHUNK;
 use super::sequence::{Rows, Sequence};
-use super::ss2d::{Ss2dGrads, Ss2dParams, Ss2dShape, check, check_len, ss2d_backward_with};
+use super::ss2d::{Ss2dGrads, Ss2dParams, Ss2dShape, check, check_len};
 use crate::linear::{self, LinearGrads, LinearShape};
+use crate::outer_tile::{OuterRun, RightPanel, add_outer_products};
 use crate::panels::{PackedWeight, PanelShape, Panels, Source, pack};
 use crate::register_tile::{Epilogue, Run, TapRow, multiply_run};
 use crate::scratch::{self, Scratch};
+use crate::simd::tile_width;
 
 /// The gradients of [`ss2d_features_forward`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ss2dFeatureGrads {
+pub struct Ss2dFeatureGrads<T = f32> {
     /// `[B, L, D]`, both through the scan and through the projection
-    pub u: Vec<f32>,
+    pub u: Vec<T>,
     /// `[K, R + 2N, D]`
-    pub projection: Vec<f32>,
+    pub projection: Vec<T>,
     /// `[K, D, R]`
-    pub dt_weight: Vec<f32>,
+    pub dt_weight: Vec<T>,
     /// `[K, D]`
-    pub dt_bias: Vec<f32>,
+    pub dt_bias: Vec<T>,
     /// `[K, D, N]`
-    pub a_log: Vec<f32>,
+    pub a_log: Vec<T>,
     /// `[K, D]`
-    pub d_skip: Vec<f32>,
+    pub d_skip: Vec<T>,
 }
 
 /// [`ss2d_forward`](super::ss2d_forward) of `u` with the rows `projected[p, k] = projection[k]·u[p]`.
@@ -66,8 +68,7 @@ pub fn ss2d_features_forward_with(
     params: &Ss2dParams<'_>,
     y: &mut [f32],
 ) {
-    check(shape, u.len(), shape.batch * shape.projected_picture(), params);
-    check_len("projection", projection.len(), shape.directions * shape.row() * shape.channels);
+    check_features(shape, u, projection, params);
     check_len("y", y.len(), shape.batch * shape.picture());
     let projections = Projections::new(shape, u, projection);
     let steering = Steering::Projections(&projections);
@@ -76,7 +77,8 @@ pub fn ss2d_features_forward_with(
 
 /// The gradients of [`ss2d_features_forward`] for the gradient `grad_y` (`[B, L, D]`) of its output.
 ///
-/// Computes the projection anew, all of it at once: the forward pass saves nothing.
+/// Needs nothing saved by the forward pass. Neither the projection nor its gradient is written out,
+/// but for the low-rank steps.
 ///
 /// # Panics
 ///
@@ -104,51 +106,96 @@ pub fn ss2d_features_backward_with(
     params: &Ss2dParams<'_>,
     grad_y: &[f32],
 ) -> Ss2dFeatureGrads {
-    let linear = LinearShape {
-        rows: shape.batch * shape.pixels,
-        inputs: shape.channels,
-        outputs: shape.directions * shape.row(),
-    };
-    let mut projected = scratch::take(linear.rows * linear.outputs);
-    linear::forward(linear, u, projection, None, &mut projected);
-    let Ss2dGrads { u: mut grad_u, projected: grad_rows, dt_weight, dt_bias, a_log, d_skip } =
-        ss2d_backward_with(isa, shape, u, &projected, params, grad_y);
+    check_features(shape, u, projection, params);
+    check_len("grad_y", grad_y.len(), shape.batch * shape.picture());
+    let projections = Projections::new(shape, u, projection).with_transposed(shape, projection);
+    let steering = Steering::Projections(&projections);
+    let BackwardGrads { of_inputs, to_states } =
+        with_lanes!(isa, |simd| directions::backward(simd, shape, u, steering, params, grad_y));
+    let Ss2dGrads { u: mut grad_u, projected: of_dt_r, dt_weight, dt_bias, a_log, d_skip } =
+        of_inputs;
+    let steps = steps_shape(shape);
     let mut of_u = scratch::take(u.len());
-    let mut of_projection = vec![0.0; projection.len()];
-    let grads = LinearGrads { x: Some(&mut of_u), weight: Some(&mut of_projection), bias: None };
-    linear::backward(linear, u, projection, &grad_rows, grads);
+    let mut to_steps = vec![0.0; steps.outputs * steps.inputs];
+    let grads = LinearGrads { x: Some(&mut of_u), weight: Some(&mut to_steps), bias: None };
+    linear::backward(steps, u, &projections.to_steps, &of_dt_r, grads);
     for (sum, x) in grad_u.iter_mut().zip(of_u.iter()) {
         *sum += x;
     }
-    Ss2dFeatureGrads { u: grad_u, projection: of_projection, dt_weight, dt_bias, a_log, d_skip }
+    let of_steps = to_steps.chunks((shape.rank * shape.channels).max(1));
+    let of_states = to_states.chunks((2 * shape.states * shape.channels).max(1));
+    let projection = of_steps.zip(of_states).flat_map(|(a, b)| [a, b]).flatten().copied().collect();
+    Ss2dFeatureGrads { u: grad_u, projection, dt_weight, dt_bias, a_log, d_skip }
+}
+
+fn check_features(shape: Ss2dShape, u: &[f32], projection: &[f32], params: &Ss2dParams<'_>) {
+    assert!(shape.rank > 0, "a projected scan needs a rank of at least 1");
+    check(shape, u.len(), shape.batch * shape.projected_picture(), params);
+    check_len("projection", projection.len(), shape.directions * shape.row() * shape.channels);
+}
+
+/// From features to the low-rank steps of all directions.
+fn steps_shape(shape: Ss2dShape) -> LinearShape {
+    LinearShape {
+        rows: shape.batch * shape.pixels,
+        inputs: shape.channels,
+        outputs: shape.directions * shape.rank,
+    }
+}
+
+/// The rows of `projection` that make the low-rank steps of a direction, and those that make
+/// `B | C`.
+fn of_direction(shape: Ss2dShape, projection: &[f32], direction: usize) -> (&[f32], &[f32]) {
+    let len = shape.row() * shape.channels;
+    projection[direction * len..][..len].split_at(shape.rank * shape.channels)
 }
 
 /// How `u` is projected, for every direction.
 pub(super) struct Projections {
+    /// From features to the low-rank steps: `[K · R, D]`
+    to_steps: Vec<f32>,
     /// The step before its weight: `[B, L, K, R]`
     dt_r: Scratch,
     /// From features to `B | C`, per direction
     to_states: Vec<PackedWeight<Scratch>>,
+    /// From the gradient of `B | C` to that of features, per direction; where gradients are wanted
+    from_states: Vec<PackedWeight<Scratch>>,
 }
 
 impl Projections {
     fn new(shape: Ss2dShape, u: &[f32], projection: &[f32]) -> Self {
-        let Ss2dShape { batch, pixels, channels, directions, rank, states } = shape;
-        let of_direction = |k: usize| {
-            let rows = &projection[k * shape.row() * channels..][..shape.row() * channels];
-            rows.split_at(rank * channels)
-        };
-        let linear =
-            LinearShape { rows: batch * pixels, inputs: channels, outputs: directions * rank };
-        let mut dt_r = scratch::take(linear.rows * linear.outputs);
-        let to_steps: Vec<f32> = (0..directions).flat_map(|k| of_direction(k).0).copied().collect();
-        linear::forward(linear, u, &to_steps, None, &mut dt_r);
-        let panels = PanelShape { taps: 1, depth: channels, outputs: 2 * states };
+        let directions = 0..shape.directions;
+        let steps = steps_shape(shape);
+        let mut dt_r = scratch::take(steps.rows * steps.outputs);
+        let to_steps: Vec<f32> = directions
+            .clone()
+            .flat_map(|k| of_direction(shape, projection, k).0)
+            .copied()
+            .collect();
+        linear::forward(steps, u, &to_steps, None, &mut dt_r);
+        let (depth, outputs) = (shape.channels, 2 * shape.states);
         let pack_states = |k: usize| {
+            let values = of_direction(shape, projection, k).1;
             let offset = |_: usize, input: usize| input;
-            pack(panels, &Source { values: of_direction(k).1, offset, output_stride: channels })
+            let source = Source { values, offset, output_stride: depth };
+            pack(PanelShape { taps: 1, depth, outputs }, &source)
         };
-        Self { dt_r, to_states: (0..directions).map(pack_states).collect() }
+        let to_states = directions.map(pack_states).collect();
+        Self { to_steps, dt_r, to_states, from_states: Vec::new() }
+    }
+
+    /// With what the backward pass needs.
+    fn with_transposed(self, shape: Ss2dShape, projection: &[f32]) -> Self {
+        let (depth, outputs) = (2 * shape.states, shape.channels);
+        let pack_back = |k: usize| {
+            let values = of_direction(shape, projection, k).1;
+            let offset = |_: usize, state: usize| state * outputs;
+            pack(
+                PanelShape { taps: 1, depth, outputs },
+                &Source { values, offset, output_stride: 1 },
+            )
+        };
+        Self { from_states: (0..shape.directions).map(pack_back).collect(), ..self }
     }
 
     /// The projection of one direction of one picture.
@@ -159,6 +206,75 @@ impl Projections {
             stride,
             offset: direction * shape.rank,
             to_states: self.to_states[direction].panels(),
+        }
+    }
+
+    /// The same with the way back.
+    pub(super) fn back(
+        &self,
+        shape: Ss2dShape,
+        picture: usize,
+        direction: usize,
+    ) -> ProjectionBack<'_> {
+        let forward = self.of(shape, picture, direction);
+        ProjectionBack { forward, from_states: self.from_states[direction].panels() }
+    }
+}
+
+/// The projection of one direction of one picture, and the way back.
+#[derive(Clone, Copy)]
+pub(super) struct ProjectionBack<'a> {
+    pub(super) forward: Projection<'a>,
+    from_states: Panels<'a>,
+}
+
+impl<'a> ProjectionBack<'a> {
+    /// Memory for the chunks of a sequence.
+    pub(super) fn chunks(self) -> BackChunk<'a> {
+        let PanelShape { depth: states, outputs: channels, .. } = self.from_states.shape;
+        BackChunk {
+            from_states: self.from_states,
+            u: scratch::take(CHUNK * channels),
+            states: scratch::take(CHUNK * states),
+            u_and_states: scratch::take(CHUNK * channels),
+            of_weight: vec![0.0; states * channels],
+        }
+    }
+}
+
+/// Gradients of a chunk of a sequence in the order of its steps.
+pub(super) struct BackChunk<'a> {
+    from_states: Panels<'a>,
+    /// Of the input through the scan alone, `[steps, channels]`
+    pub(super) u: Scratch,
+    /// Of `B | C`, `[steps, 2N]`
+    pub(super) states: Scratch,
+    /// Of the input, `[steps, channels]`, but for its way through the low-rank steps
+    pub(super) u_and_states: Scratch,
+    /// Of the weight from features to `B | C`, `[2N, channels]`; added to
+    pub(super) of_weight: Vec<f32>,
+}
+
+impl BackChunk<'_> {
+    /// From the gradient of `B | C` to those of the input and the weight; `u` is the chunk's input.
+    pub(super) fn project(&mut self, u: &[f32], steps: usize) {
+        let PanelShape { depth: states, outputs: channels, .. } = self.from_states.shape;
+        let run = Run {
+            taps: &[TapRow { row: &self.states[..steps * states], first: 0, tap: 0 }],
+            column_step: 1,
+            column_pitch: states,
+            pixels: steps,
+            out_pitch: channels,
+        };
+        let epilogue = Epilogue { residual: Some(&self.u), ..Epilogue::default() };
+        for panel in 0..self.from_states.shape.panels() {
+            multiply_run(&run, self.from_states, panel, &epilogue, &mut self.u_and_states);
+        }
+        let left = &self.states[..steps * states];
+        let runs = [OuterRun { left, left_pitch: states, first_right: 0, pixels: steps }];
+        for panel in 0..channels.div_ceil(tile_width()) {
+            let right = RightPanel::new(&u[..steps * channels], channels, panel);
+            add_outer_products(&runs, states, &right, panel, channels, &mut self.of_weight);
         }
     }
 }

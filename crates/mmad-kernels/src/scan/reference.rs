@@ -3,8 +3,10 @@
 
 #![expect(clippy::needless_range_loop, reason = "the formulas index by step and state")]
 
+use super::features::Ss2dFeatureGrads;
 use super::selective::{self, SelectiveScanGrads, SelectiveScanInputs, SelectiveScanShape};
 use super::ss2d::{self, Ss2dGrads, Ss2dParams, Ss2dShape, check_len};
+use crate::linear::{self, LinearShape};
 
 /// [`selective_scan_forward`](super::selective_scan_forward) in 64 bits: `y`, `[B, D, L]`.
 ///
@@ -102,6 +104,52 @@ pub fn ss2d(
         }
     }
     y
+}
+
+/// [`ss2d_features_forward`](super::ss2d_features_forward) in 64 bits: `y`, `[B, L, D]`.
+///
+/// # Panics
+///
+/// When a length does not fit the shape, or an order names a pixel outside the map.
+pub fn ss2d_features(
+    shape: Ss2dShape,
+    u: &[f64],
+    projection: &[f64],
+    params: &Ss2dParams<'_, f64>,
+) -> Vec<f64> {
+    let projected = linear::reference::forward(projection_shape(shape), u, projection, None);
+    ss2d(shape, u, &projected, params)
+}
+
+/// [`ss2d_features_backward`](super::ss2d_features_backward) in 64 bits, for `grad_y`
+/// (`[B, L, D]`).
+///
+/// # Panics
+///
+/// As [`ss2d_features`].
+pub fn ss2d_features_backward(
+    shape: Ss2dShape,
+    u: &[f64],
+    projection: &[f64],
+    params: &Ss2dParams<'_, f64>,
+    grad_y: &[f64],
+) -> Ss2dFeatureGrads<f64> {
+    let linear = projection_shape(shape);
+    let projected = linear::reference::forward(linear, u, projection, None);
+    let Ss2dGrads { u: through_scan, projected: grad, dt_weight, dt_bias, a_log, d_skip } =
+        ss2d_backward(shape, u, &projected, params, grad_y);
+    let [through_projection, projection, _] =
+        linear::reference::backward(linear, u, projection, &grad);
+    let u = through_scan.iter().zip(&through_projection).map(|(a, b)| a + b).collect();
+    Ss2dFeatureGrads { u, projection, dt_weight, dt_bias, a_log, d_skip }
+}
+
+fn projection_shape(shape: Ss2dShape) -> LinearShape {
+    LinearShape {
+        rows: shape.batch * shape.pixels,
+        inputs: shape.channels,
+        outputs: shape.directions * shape.row(),
+    }
 }
 
 /// [`ss2d_backward`](super::ss2d_backward) in 64 bits, for `grad_y` (`[B, L, D]`).

@@ -211,6 +211,7 @@ fn backward<S: Lanes>(
         let of_weights = simd.vectorize(Backward {
             simd,
             sequence: steps_first.sequence(&order, states, inputs.delta_softplus),
+            projection: None,
             weights: &weights[item % groups],
             grad_y: &grad_y,
             grad_u: &mut grad_u,

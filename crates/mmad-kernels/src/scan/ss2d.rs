@@ -160,7 +160,9 @@ pub fn ss2d_backward_with(
 ) -> Ss2dGrads {
     check(shape, u.len(), projected.len(), params);
     check_len("grad_y", grad_y.len(), shape.batch * shape.picture());
-    with_lanes!(isa, |simd| directions::backward(simd, shape, u, projected, params, grad_y))
+    let steering = Steering::Projected(projected);
+    with_lanes!(isa, |simd| directions::backward(simd, shape, u, steering, params, grad_y))
+        .of_inputs
 }
 
 /// Panics unless the inputs fit the shape.

@@ -2,8 +2,9 @@
 
 use crate::{Selective, Ss2d, any_selective, any_ss2d};
 use mmad_kernels::scan::{
-    Isa, SelectiveScanGrads, SelectiveScanShape, Ss2dGrads, Ss2dShape, selective_scan_backward,
-    selective_scan_forward, ss2d_backward, ss2d_backward_with, ss2d_forward, ss2d_forward_with,
+    Isa, SelectiveScanGrads, SelectiveScanShape, Ss2dFeatureGrads, Ss2dGrads, Ss2dShape,
+    selective_scan_backward, selective_scan_forward, ss2d_backward, ss2d_backward_with,
+    ss2d_features_backward, ss2d_features_forward, ss2d_forward, ss2d_forward_with,
 };
 use proptest::prelude::*;
 
@@ -16,6 +17,13 @@ fn run_ss2d(case: &Ss2d) -> (Vec<f32>, Ss2dGrads) {
     ss2d_forward(case.shape, &case.u, &case.projected, &case.params(), &mut y);
     let params = case.params();
     (y, ss2d_backward(case.shape, &case.u, &case.projected, &params, &case.grad_y))
+}
+
+fn run_features(case: &Ss2d) -> (Vec<f32>, Ss2dFeatureGrads) {
+    let (shape, params) = (case.shape, case.params());
+    let mut y = vec![f32::NAN; case.u.len()];
+    ss2d_features_forward(shape, &case.u, &case.projection, &params, &mut y);
+    (y, ss2d_features_backward(shape, &case.u, &case.projection, &params, &case.grad_y))
 }
 
 fn run_selective(case: &Selective) -> (Vec<f32>, SelectiveScanGrads) {
@@ -32,6 +40,15 @@ proptest! {
         let alone = with_threads(1, || run_ss2d(&case));
         for threads in [2, 3] {
             prop_assert_eq!(&alone, &with_threads(threads, || run_ss2d(&case)));
+        }
+    }
+
+    #[test]
+    fn ss2d_from_features_has_the_same_bits_for_any_number_of_threads(case in any_ss2d()) {
+        prop_assume!(case.shape.rank > 0);
+        let alone = with_threads(1, || run_features(&case));
+        for threads in [2, 3, 8] {
+            prop_assert_eq!(&alone, &with_threads(threads, || run_features(&case)));
         }
     }
 
@@ -102,6 +119,9 @@ fn empty_shapes_give_empty_or_zero_results() {
         assert!(y.iter().chain(&grads.u).chain(&grads.projected).all(|&x| x == 0.0));
         assert_eq!(y.len(), batch * pixels * channels);
         assert_eq!(grads.a_log, vec![0.0; directions * channels * 4]);
+        let (y, grads) = run_features(&Ss2d::new(shape, 1));
+        assert!(y.iter().chain(&grads.u).chain(&grads.projection).all(|&x| x == 0.0));
+        assert_eq!(grads.projection.len(), directions * shape.row() * channels);
     }
     let shape = SelectiveScanShape { batch: 1, channels: 0, length: 5, states: 2, groups: 1 };
     let (y, grads) = run_selective(&Selective::new(shape, true, 1));

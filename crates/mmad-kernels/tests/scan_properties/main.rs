@@ -45,6 +45,8 @@ struct Ss2d<T = f32> {
     orders: Vec<u32>,
     u: Vec<T>,
     projected: Vec<T>,
+    /// What could have made `projected`; used instead of it where the projection is part.
+    projection: Vec<T>,
     dt_weight: Vec<T>,
     dt_bias: Vec<T>,
     a_log: Vec<T>,
@@ -67,6 +69,11 @@ impl Ss2d {
             a_log: numbers.take(weights * states, 1.0, 1.5),
             d_skip: numbers.take(weights, 1.0, 0.5),
             grad_y: numbers.take(batch * pixels * channels, 0.0, 1.0),
+            projection: numbers.take(
+                directions * shape.row() * channels,
+                0.0,
+                1.0 / (channels as f32).max(1.0).sqrt(),
+            ),
         }
     }
 
@@ -76,6 +83,7 @@ impl Ss2d {
             orders: self.orders.clone(),
             u: widen(&self.u),
             projected: widen(&self.projected),
+            projection: widen(&self.projection),
             dt_weight: widen(&self.dt_weight),
             dt_bias: widen(&self.dt_bias),
             a_log: widen(&self.a_log),

@@ -3,7 +3,7 @@
 use crate::{any_selective, any_ss2d};
 use mmad_kernels::scan::{
     Isa, reference, selective_scan_backward_with, selective_scan_forward_with, ss2d_backward_with,
-    ss2d_forward_with,
+    ss2d_features_backward_with, ss2d_features_forward_with, ss2d_forward_with,
 };
 use proptest::prelude::*;
 
@@ -43,6 +43,36 @@ proptest! {
             for (name, got, wanted) in [
                 ("u", &got.u, &grads.u),
                 ("projected", &got.projected, &grads.projected),
+                ("dt_weight", &got.dt_weight, &grads.dt_weight),
+                ("dt_bias", &got.dt_bias, &grads.dt_bias),
+                ("a_log", &got.a_log, &grads.a_log),
+                ("d_skip", &got.d_skip, &grads.d_skip),
+            ] {
+                let error = error(got, wanted, 0.1);
+                prop_assert!(error <= GRADIENT, "{} {name}: {error:.1e}", isa.name());
+            }
+        }
+    }
+
+    #[test]
+    fn ss2d_from_features_equals_its_reference(case in any_ss2d()) {
+        prop_assume!(case.shape.rank > 0);
+        let wide = case.widen();
+        let (shape, params) = (wide.shape, wide.params());
+        let y = reference::ss2d_features(shape, &wide.u, &wide.projection, &params);
+        let grads = reference::ss2d_features_backward(
+            shape, &wide.u, &wide.projection, &params, &wide.grad_y,
+        );
+        for isa in Isa::available() {
+            let (u, projection, params) = (&case.u, &case.projection, case.params());
+            let mut got = vec![f32::NAN; y.len()];
+            ss2d_features_forward_with(isa, shape, u, projection, &params, &mut got);
+            prop_assert!(error(&got, &y, 0.1) <= OUTPUT, "{} y", isa.name());
+            let got =
+                ss2d_features_backward_with(isa, shape, u, projection, &params, &case.grad_y);
+            for (name, got, wanted) in [
+                ("u", &got.u, &grads.u),
+                ("projection", &got.projection, &grads.projection),
                 ("dt_weight", &got.dt_weight, &grads.dt_weight),
                 ("dt_bias", &got.dt_bias, &grads.dt_bias),
                 ("a_log", &got.a_log, &grads.a_log),
