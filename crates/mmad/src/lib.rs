@@ -26,4 +26,5 @@ pub mod random;
 pub mod run_file;
 pub mod score_list;
 pub mod train;
+pub mod unfit;
 pub mod weights;
