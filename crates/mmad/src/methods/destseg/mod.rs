@@ -60,6 +60,9 @@ pub struct DestsegConfig {
     pub momentum: f64,
     /// Decay of all three, added to the gradient.
     pub weight_decay: f64,
+    /// Whether decay reaches the student's biases and norms too, as in the original; those of the
+    /// head it always reaches.
+    pub decays_all: bool,
     /// Power of the focal loss.
     pub focal_power: f64,
     /// What the score of a picture is.
@@ -88,6 +91,7 @@ impl Default for DestsegConfig {
             head_rate: 0.025,
             momentum: 0.9,
             weight_decay: 1e-4,
+            decays_all: false,
             focal_power: 4.0,
             picture_score: PictureScore::Highest100,
             bgr_compat: false,
@@ -108,7 +112,10 @@ fn recipe(preset: Preset) -> Option<RunConfig> {
         },
         ader: Some(|config| config.destseg.picture_score = PictureScore::Largest),
         // One class per run.
-        original: Some(|config| config.train.steps = 5000),
+        original: Some(|config| {
+            config.train.steps = 5000;
+            config.destseg.decays_all = true;
+        }),
         quick: |config| {
             config.train.learning_rate = 0.3;
             config.destseg.student = Arch::Resnet10;
@@ -255,7 +262,7 @@ impl Method for Destseg {
             ..Group::named(&[prefix], phase, rule)
         };
         vec![
-            group(STUDENT, STUDENT_PHASE, 1.0, false),
+            group(STUDENT, STUDENT_PHASE, 1.0, self.config.decays_all),
             group(RESIDUAL, HEAD_PHASE, residual_rate, true),
             group(HEAD, HEAD_PHASE, head_rate, true),
         ]
