@@ -23,6 +23,7 @@ pub mod pixel_curves;
 pub mod pretrain;
 pub mod projection;
 pub mod random;
+pub mod recipe;
 pub mod run_file;
 pub mod score_list;
 pub mod train;

@@ -3,7 +3,6 @@
 pub mod destseg;
 pub mod mmad;
 pub mod rd4ad;
-pub mod recipe;
 pub mod simplenet;
 pub mod uniad;
 

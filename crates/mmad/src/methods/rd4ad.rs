@@ -18,12 +18,12 @@ use serde::{Deserialize, Serialize};
 use crate::anomaly_map::cosine_maps;
 use crate::encoder::{Arch, Backbone};
 use crate::method::{BuildError, Method, MethodEntry, Observation, ScoredMap};
-use crate::methods::recipe::Recipe;
 use crate::mode::TrainStep;
 use crate::nn::{
     Activation, BatchNorm, Bottleneck, BottleneckConfig, ConvConfig, ConvNorm, TransposedConv2x2,
 };
 use crate::params::{Builder, InitRule, ParamSet, Scope};
+use crate::recipe::Recipe;
 use crate::run_file::{Preset, RunConfig, Schedule, TrainConfig};
 use crate::train::adamw::AdamWConfig;
 use crate::unfit::{require, require_in};

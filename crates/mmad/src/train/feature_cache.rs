@@ -115,7 +115,7 @@ impl FeatureCache {
         seen: Observation,
     ) -> Result<Observation, FeatureCacheError> {
         let Some(device) = seen.first().map(Tensor::device) else { return Ok(seen) };
-        self.shapes = seen.iter().map(|map| map.dims()).map(|[_, h, w, c]| [h, w, c]).collect();
+        self.shapes = seen.iter().map(Tensor::dims).map(|[_, h, w, c]| [h, w, c]).collect();
         let n_bytes = self.n_bytes().max(1) as u64;
         let FeatureCacheConfig { memory_bytes, disk_bytes, .. } = self.config;
         let (number, n_memory) = (index as u64, memory_bytes / n_bytes);

@@ -22,9 +22,9 @@ use self::model::{Mmad, MmadConfig, ScanName};
 use crate::anomaly_map::cosine_maps;
 use crate::encoder::Arch;
 use crate::method::{BuildError, Method, MethodEntry, Observation, ScoredMap};
-use crate::methods::recipe::Recipe;
 use crate::mode::{Mode, TrainStep};
 use crate::params::ParamSet;
+use crate::recipe::Recipe;
 use crate::run_file::{Preset, RunConfig, TrainConfig};
 
 /// MMAD in the list of methods.
