@@ -38,6 +38,11 @@ pub struct PaintConfig {
     pub threshold: f64,
     /// Largest share of the picture that stays under a defect.
     pub max_transparency: f64,
+    /// Whether the picture is turned by quarters before it is painted, as DeSTSeg's authors do with
+    /// products that have no up and down.
+    pub quarter_turns: bool,
+    /// Largest angle that the picture is turned by besides, in degrees, either way.
+    pub max_tilt_deg: f64,
 }
 
 impl Default for PaintConfig {
@@ -49,6 +54,8 @@ impl Default for PaintConfig {
             max_angle_deg: 90.0,
             threshold: 0.5,
             max_transparency: 0.8,
+            quarter_turns: false,
+            max_tilt_deg: 0.0,
         }
     }
 }
@@ -66,6 +73,7 @@ impl PaintConfig {
             ("paint.max_angle_deg", self.max_angle_deg, 0.0, 180.0, "from 0 to 180"),
             ("paint.threshold", self.threshold, -2.0, 2.0, "from -2 to 2"),
             ("paint.max_transparency", self.max_transparency, 0.0, 1.0, "from 0 to 1"),
+            ("paint.max_tilt_deg", self.max_tilt_deg, 0.0, 180.0, "from 0 to 180"),
         ];
         for (name, value, low, high, range) in checks {
             if !(low..=high).contains(&value) {
@@ -79,6 +87,9 @@ impl PaintConfig {
 /// A picture with a painted defect.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PaintedPicture {
+    /// `[height, width, 3]`, `0..=1`: the picture without the defect, turned where that was asked
+    /// for.
+    pub clean: Vec<f32>,
     /// `[height, width, 3]`, `0..=1`.
     pub pixels: Vec<f32>,
     /// `[height, width]`: 1 where a defect was painted, else 0. Can be all 0.
@@ -135,13 +146,38 @@ impl Painter {
         rng: &mut impl Rng,
     ) -> Result<PaintedPicture, DataError> {
         let picture: Vec<f32> = rgb.iter().map(|&level| f32::from(level) / 255.0).collect();
+        let clean = self.turn(picture, height, width, rng);
         if !rng.random_bool(self.config.probability) {
-            return Ok(PaintedPicture { pixels: picture, mask: vec![0; height * width] });
+            let mask = vec![0; height * width];
+            return Ok(PaintedPicture { pixels: clean.clone(), clean, mask });
         }
         let mask = self.mask(height, width, rng);
         let texture = self.texture(height, width, rng)?;
         let transparency = self.config.max_transparency as f32 * rng.random::<f32>();
-        Ok(PaintedPicture { pixels: blend(&picture, &texture, &mask, transparency), mask })
+        Ok(PaintedPicture { pixels: blend(&clean, &texture, &mask, transparency), clean, mask })
+    }
+
+    /// The picture as it lies, or turned about its middle, grey where it shows what was outside.
+    fn turn(&self, picture: Vec<f32>, height: usize, width: usize, rng: &mut impl Rng) -> Vec<f32> {
+        const GREY: f32 = 114.0 / 255.0;
+        let PaintConfig { quarter_turns, max_tilt_deg, .. } = self.config;
+        if !quarter_turns && max_tilt_deg == 0.0 {
+            return picture;
+        }
+        let quarters = if quarter_turns { rng.random_range(0..4_u8) } else { 0 };
+        let tilt_deg = max_tilt_deg as f32 * (2.0 * rng.random::<f32>() - 1.0);
+        let angle_deg = 90.0 * f32::from(quarters) + tilt_deg;
+        let mut turned = picture;
+        for channel in 0..3 {
+            // What lies outside is zero, so that grey is where zero is to be.
+            let values: Vec<f32> =
+                turned.iter().skip(channel).step_by(3).map(|value| value - GREY).collect();
+            let values = rotate(&values, height, width, angle_deg);
+            for (pixel, value) in turned.chunks_exact_mut(3).zip(values) {
+                pixel[channel] = (value + GREY).clamp(0.0, 1.0);
+            }
+        }
+        turned
     }
 
     fn mask(&self, height: usize, width: usize, rng: &mut impl Rng) -> Vec<u8> {
@@ -235,6 +271,42 @@ mod tests {
         assert!((0.02..0.4).contains(&share), "{share}");
     }
 
+    /// By quarters every pixel of a square is there again, one of four ways; a tilt shows grey in
+    /// the corners. What is painted lies on the turned picture.
+    #[test]
+    fn pictures_are_turned_where_that_is_asked_for() {
+        let side = 8;
+        let rgb: Vec<u8> = (0..side * side * 3).map(|i| i as u8).collect();
+        let turn = |config: &PaintConfig, seed| {
+            let painter = Painter::new(config, DecodeOptions::default()).unwrap();
+            painter.paint(&rgb, side, side, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap()
+        };
+        let quarters = PaintConfig { quarter_turns: true, ..PaintConfig::default() };
+        let levels = |pixels: &[f32]| -> Vec<u8> {
+            pixels.iter().map(|value| (value * 255.0).round() as u8).collect()
+        };
+        let mut ways: Vec<Vec<u8>> =
+            (0..40).map(|seed| levels(&turn(&quarters, seed).clean)).collect();
+        ways.sort();
+        ways.dedup();
+        assert_eq!(ways.len(), 4);
+        assert!(ways.contains(&rgb));
+        for way in ways {
+            let mut sorted = way;
+            sorted.sort_unstable();
+            assert_eq!(sorted, rgb);
+        }
+        let tilted = PaintConfig { max_tilt_deg: 45.0, ..PaintConfig::default() };
+        let is_grey = |seed| turn(&tilted, seed).clean[..3].iter().all(|&v| v == 114.0 / 255.0);
+        assert!((0..20).any(is_grey));
+        for seed in 0..20 {
+            let PaintedPicture { clean, pixels, mask } = turn(&tilted, seed);
+            for ((clean, pixel), mask) in clean.chunks(3).zip(pixels.chunks(3)).zip(mask) {
+                assert!(mask == 1 || clean == pixel);
+            }
+        }
+    }
+
     #[test]
     fn a_probability_of_zero_paints_nothing() {
         let config = PaintConfig { probability: 0.0, ..PaintConfig::default() };
@@ -250,7 +322,7 @@ mod tests {
         let textures = root.path().to_str().unwrap().to_owned();
         let config = PaintConfig { textures, max_transparency: 0.0, ..PaintConfig::default() };
         let picture = (0..50).map(|seed| painted(&config, seed)).find(|p| p.mask.contains(&1));
-        let PaintedPicture { pixels, mask } = picture.unwrap();
+        let PaintedPicture { pixels, mask, .. } = picture.unwrap();
         let at = mask.iter().position(|&mask| mask == 1).unwrap();
         assert_eq!(pixels[3 * at..][..3], [0.0, 1.0, 0.0]);
         let empty = tempfile::tempdir().unwrap();

@@ -15,6 +15,7 @@ use crate::method::{BuildError, ENCODER_PREFIX, Method};
 use crate::methods;
 use crate::model_file::{FORMAT_VERSION, ModelCard, ModelFile, ModelFileError, TrainingRecord};
 use crate::run_file::{RunConfig, RunFileError};
+use crate::train::feature_cache::FeatureCacheConfig;
 use crate::train::pictures::Pictures;
 use crate::train::{Run, TrainError, Trained, Watch, checkpoint, train};
 use crate::weights::{self, WeightsError};
@@ -176,7 +177,7 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
         preprocess,
         fit.loader.clone(),
         &fit.device,
-        data_cache_bytes(config),
+        feature_cache(config, fit.folder),
     );
     if method.wants_painted_defects() {
         let painter = Painter::new(&config.paint, fit.loader.decode)?;
@@ -238,8 +239,14 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
     Ok(Fitted { trained, model: Some(path), unreadable, calibration })
 }
 
-fn data_cache_bytes(config: &RunConfig) -> u64 {
-    config.train.feature_cache_mb.saturating_mul(1_000_000)
+fn feature_cache(config: &RunConfig, folder: &Path) -> FeatureCacheConfig {
+    const BYTES_PER_MB: u64 = 1_000_000;
+    FeatureCacheConfig {
+        memory_bytes: config.train.feature_cache_mb.saturating_mul(BYTES_PER_MB),
+        disk_bytes: config.train.feature_cache_disk_mb.saturating_mul(BYTES_PER_MB),
+        folder: folder.to_owned(),
+        feature_type: config.train.feature_cache_type,
+    }
 }
 
 /// Pictures that frozen parts are fitted on, spread evenly over the training set.

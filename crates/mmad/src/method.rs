@@ -10,6 +10,7 @@ use crate::ops::count_macs;
 use crate::params::{Param, ParamSet, Role};
 use crate::run_file::{Preset, RunConfig, TrainConfig};
 use crate::train::optimiser::{Group, Rule};
+use crate::unfit::Unfit;
 
 /// What a method's frozen part sees in a batch: maps `[b, h, w, c]`.
 ///
@@ -148,15 +149,8 @@ pub enum BuildError {
     #[error(transparent)]
     Mmad(#[from] ConfigError),
     /// A value of another method.
-    #[error("`{key}` is {value}")]
-    Value {
-        /// The key in the run file.
-        key: &'static str,
-        /// The value.
-        value: String,
-        /// What would do.
-        want: &'static str,
-    },
+    #[error(transparent)]
+    Value(#[from] Unfit),
 }
 
 impl BuildError {
@@ -164,7 +158,7 @@ impl BuildError {
     pub fn hint(&self) -> String {
         match self {
             Self::Mmad(error) => error.hint(),
-            Self::Value { want, .. } => format!("give {want}"),
+            Self::Value(unfit) => unfit.hint(),
         }
     }
 }

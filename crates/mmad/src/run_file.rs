@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 pub use self::error::RunFileError;
 use crate::encoder::Arch;
 use crate::methods::destseg::DestsegConfig;
-use crate::methods::mmad::model::{MmadConfig, ScanName};
+use crate::methods::mmad::model::MmadConfig;
 use crate::methods::rd4ad::Rd4adConfig;
 use crate::methods::simplenet::SimplenetConfig;
 use crate::methods::uniad::UniadConfig;
 use crate::methods::{self, METHODS};
 use crate::train::adamw::AdamWConfig;
+use crate::unfit::{require, require_in};
 
 /// Everything that decides a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -120,9 +121,12 @@ pub struct DataConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Passes over the training pictures. Ignored where `minutes` is above zero.
+    /// Passes over the training pictures. Ignored where `minutes` or `steps` is above zero.
     pub epochs: usize,
-    /// Time to train for; the number of steps is then measured at the start. 0 means `epochs`.
+    /// Steps of the run; 0 means `epochs`. Ignored where `minutes` is above zero.
+    pub steps: u64,
+    /// Time to train for; the number of steps is then measured at the start. 0 means `steps` or
+    /// `epochs`.
     pub minutes: f64,
     /// Pictures per step.
     pub batch: usize,
@@ -134,10 +138,24 @@ pub struct TrainConfig {
     pub warmup_share: f64,
     /// Seconds between checkpoints.
     pub checkpoint_s: f64,
-    /// Memory for the frozen encoder's maps of training pictures, in megabytes; 0 keeps none.
+    /// Memory for the frozen encoder's maps of training pictures, in megabytes; 0 keeps none there.
     pub feature_cache_mb: u64,
+    /// Disk for the maps of the pictures after those, in megabytes; 0 keeps none there.
+    pub feature_cache_disk_mb: u64,
+    /// How the values of these maps are kept.
+    pub feature_cache_type: FeatureType,
     /// The optimiser's constants.
     pub adamw: AdamWConfig,
+}
+
+/// How the encoder's maps of training pictures are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FeatureType {
+    /// Half precision: half the memory, values with 11 bits.
+    F16,
+    /// As they are.
+    F32,
 }
 
 /// How the learning rate falls.
@@ -185,7 +203,19 @@ impl Preset {
 
 impl Default for RunConfig {
     fn default() -> Self {
-        Self::preset(Preset::Paper)
+        Self {
+            method: "mmad".to_owned(),
+            seed: 42,
+            encoder: EncoderConfig::default(),
+            data: DataConfig::default(),
+            train: TrainConfig::default(),
+            mmad: MmadConfig::default(),
+            rd4ad: Rd4adConfig::default(),
+            simplenet: SimplenetConfig::default(),
+            destseg: DestsegConfig::default(),
+            paint: PaintConfig::default(),
+            uniad: UniadConfig::default(),
+        }
     }
 }
 
@@ -205,6 +235,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             epochs: 500,
+            steps: 0,
             minutes: 0.0,
             batch: 8,
             learning_rate: 2.5e-3,
@@ -212,6 +243,8 @@ impl Default for TrainConfig {
             warmup_share: 0.0,
             checkpoint_s: 60.0,
             feature_cache_mb: 1500,
+            feature_cache_disk_mb: 0,
+            feature_cache_type: FeatureType::F16,
             adamw: AdamWConfig::default(),
         }
     }
@@ -240,50 +273,14 @@ impl RunConfig {
         })
     }
 
-    /// MMAD's values of a preset, which are the starting point of the other methods' too; those of
-    /// [`Preset::Paper`] for a preset that MMAD has not.
+    /// MMAD's values of a preset; those of [`Preset::Paper`] for a preset that MMAD has not.
+    ///
+    /// # Panics
+    ///
+    /// Never: MMAD has the preset of its paper.
     pub fn preset(preset: Preset) -> Self {
-        let paper = Self {
-            method: "mmad".to_owned(),
-            seed: 42,
-            encoder: EncoderConfig::default(),
-            data: DataConfig::default(),
-            train: TrainConfig::default(),
-            mmad: MmadConfig::default(),
-            rd4ad: Rd4adConfig::default(),
-            simplenet: SimplenetConfig::default(),
-            destseg: DestsegConfig::default(),
-            paint: PaintConfig::default(),
-            uniad: UniadConfig::default(),
-        };
-        match preset {
-            Preset::Paper | Preset::Ader100 | Preset::Ader300 | Preset::Original => paper,
-            Preset::Quick => Self {
-                encoder: EncoderConfig { arch: Arch::Resnet10, weights: "embedded".to_owned() },
-                train: TrainConfig {
-                    minutes: 10.0,
-                    batch: 4,
-                    schedule: Schedule::Cosine,
-                    warmup_share: 0.05,
-                    // A run of a few thousand steps is over before a longer memory pays.
-                    adamw: AdamWConfig { beta2: 0.99, ..AdamWConfig::default() },
-                    ..paper.train
-                },
-                mmad: MmadConfig {
-                    widths: [32, 64, 128],
-                    depths: [3, 3, 3, 3],
-                    scans: vec![ScanName::Hilbert],
-                    directions: 2,
-                    states: 8,
-                    drop_path: 0.0,
-                    standardise: true,
-                    // Chosen on procedural pictures of another seed than the demo's.
-                    level_weights: [1.0, 1.0, 0.5],
-                    ..paper.mmad
-                },
-                ..paper
-            },
-        }
+        let recipe = methods::mmad::ENTRY.recipe;
+        recipe(preset).or_else(|| recipe(Preset::Paper)).expect("MMAD has the preset of its paper")
     }
 
     /// Reads a run file over the values of a preset of the method that it names; MMAD where it
@@ -359,39 +356,30 @@ impl RunConfig {
     ///
     /// [`RunFileError::Value`] for the first that makes no sense.
     pub fn validate(&self) -> Result<(), RunFileError> {
-        let bad = |key: &'static str, value: &dyn std::fmt::Display, want: &'static str| {
-            Err(RunFileError::Value { key, value: value.to_string(), want })
-        };
         let DataConfig { height_px, width_px, calibration_share, .. } = self.data;
-        let side_fits = |side: usize| side.is_multiple_of(32) && (32..=4096).contains(&side);
         let train = &self.train;
-        if !side_fits(height_px) {
-            return bad("data.height_px", &height_px, "a multiple of 32 from 32 to 4096");
+        for (key, side) in [("data.height_px", height_px), ("data.width_px", width_px)] {
+            let fits = side.is_multiple_of(32) && (32..=4096).contains(&side);
+            require(fits, key, side, "a multiple of 32 from 32 to 4096")?;
         }
-        if !side_fits(width_px) {
-            return bad("data.width_px", &width_px, "a multiple of 32 from 32 to 4096");
-        }
-        if !(0.0..=0.9).contains(&calibration_share) {
-            return bad("data.calibration_share", &calibration_share, "a share from 0 to 0.9");
-        }
-        if !(1..=1024).contains(&train.batch) {
-            return bad("train.batch", &train.batch, "a number from 1 to 1024");
-        }
-        if train.epochs == 0 && train.minutes <= 0.0 {
-            return bad("train.epochs", &train.epochs, "at least 1, or `train.minutes` above 0");
-        }
-        if !(train.minutes >= 0.0 && train.minutes <= 60.0 * 24.0 * 365.0) {
-            return bad("train.minutes", &train.minutes, "a number of minutes, at least 0");
-        }
-        if !(train.learning_rate > 0.0 && train.learning_rate < 10.0) {
-            return bad("train.learning_rate", &train.learning_rate, "above 0 and below 10");
-        }
-        if !(0.0..=0.9).contains(&train.warmup_share) {
-            return bad("train.warmup_share", &train.warmup_share, "a share from 0 to 0.9");
-        }
-        if !(train.checkpoint_s >= 0.0) {
-            return bad("train.checkpoint_s", &train.checkpoint_s, "at least 0");
-        }
+        require_in(
+            &(0.0..=0.9),
+            "a share from 0 to 0.9",
+            &[
+                ("data.calibration_share", calibration_share),
+                ("train.warmup_share", train.warmup_share),
+            ],
+        )?;
+        require_in(&(1..=1024), "a number from 1 to 1024", &[("train.batch", train.batch)])?;
+        let ends = train.epochs > 0 || train.steps > 0 || train.minutes > 0.0;
+        let want = "at least 1, or `train.steps` or `train.minutes` above 0";
+        require(ends, "train.epochs", train.epochs, want)?;
+        let a_year = 60.0 * 24.0 * 365.0;
+        let want = "a number of minutes, at least 0";
+        require_in(&(0.0..=a_year), want, &[("train.minutes", train.minutes)])?;
+        let rate = train.learning_rate;
+        require(rate > 0.0 && rate < 10.0, "train.learning_rate", rate, "above 0 and below 10")?;
+        require_in(&(0.0..), "at least 0", &[("train.checkpoint_s", train.checkpoint_s)])?;
         Ok(())
     }
 

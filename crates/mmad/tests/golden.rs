@@ -1,7 +1,7 @@
 //! Values, gradients and training steps against golden files of the reference implementation.
 //!
-//! The folder comes from `MMAD_GOLDEN`; every file with a test's prefix is checked, and sizes and
-//! options are read from the file.
+//! The files of the encoders are in `fixtures`. The folder of the others comes from `MMAD_GOLDEN`;
+//! every file with a test's prefix is checked, and sizes and options are read from the file.
 
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stderr)]
 // Names in files run on until one is missing; they are data, not paths or code.
@@ -12,6 +12,7 @@ mod golden {
     mod baselines;
     mod blocks;
     mod destseg;
+    mod encoders;
     mod file;
     mod model;
     mod rd4ad;

@@ -61,6 +61,10 @@ pub(crate) struct Settings {
     /// Passes over the pictures, instead of a time
     #[arg(long, value_name = "N", conflicts_with = "minutes")]
     pub(crate) epochs: Option<usize>,
+    /// Steps, instead of a time
+    #[arg(long, value_name = "N", conflicts_with_all = ["minutes", "epochs"],
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) steps: Option<u64>,
     /// Encoder: resnet10 (embedded), resnet18, resnet34, resnet50, resnet50-v1, wide-resnet50-2,
     /// tf-efficientnet-b4
     #[arg(long, value_name = "NAME")]
@@ -107,7 +111,10 @@ impl Settings {
         }
         if let Some(epochs) = self.epochs {
             config.train.epochs = epochs;
-            config.train.minutes = 0.0;
+            (config.train.steps, config.train.minutes) = (0, 0.0);
+        }
+        if let Some(steps) = self.steps {
+            (config.train.steps, config.train.minutes) = (steps, 0.0);
         }
         if let Some(encoder) = &self.encoder {
             config = config.set(&format!("encoder.arch={encoder:?}"))?;

@@ -170,10 +170,12 @@ fn three_classes_as_published_tools_measure_them() {
     assert!((evaluation.m_ad().unwrap() - numbers("binned.mAD")[0]).abs() <= 1e-7);
 }
 
-/// The reference's path without histograms: image metrics of the largest value of a map, and exact
-/// pixel metrics. Its AU-PRO rescales the false positive rate, so it is another number.
+/// The reference's path without histograms, every column: pictures scored by the largest value of
+/// their map and by the largest mean over windows of 4x4 pixels; exact pixel metrics, and those of
+/// 100 and of 21 thresholds. Its AU-PRO rescales the false positive rate, so it is another number
+/// than the exact one.
 ///
-/// Tolerance 1e-6: the maps are rounded to `f32` here.
+/// Tolerance 1e-6: the maps are rounded to `f32` here, and the tool's numbers are in `f32`.
 #[test]
 fn the_reference_without_histograms_agrees() {
     let Some(folder) = golden() else { return };
@@ -183,6 +185,12 @@ fn the_reference_without_histograms_agrees() {
         let tensor = file.tensor(name).unwrap();
         tensor.data().as_chunks::<8>().0.iter().map(|&b| f64::from_le_bytes(b)).collect()
     };
+    // Single precision, whatever the names say.
+    let columns = |name: &str| -> Vec<f64> {
+        let tensor = file.tensor(name).unwrap();
+        let values = tensor.data().as_chunks::<4>().0.iter();
+        values.map(|&b| f64::from(f32::from_le_bytes(b))).collect()
+    };
     let maps: Vec<f32> = numbers("maps").into_iter().map(|value| value as f32).collect();
     let masks = file.tensor("masks").unwrap();
     let [_, height, width] = *masks.shape() else { panic!("masks are not [n, h, w]") };
@@ -191,20 +199,43 @@ fn the_reference_without_histograms_agrees() {
         maps: maps.chunks(height * width).map(<[f32]>::to_vec).collect(),
         masks: masks.data().chunks(height * width).map(<[u8]>::to_vec).collect(),
     };
-    let found = class.measure(&MetricOptions::default());
-    // Single precision, whatever its name says.
-    let theirs = file.tensor("f64_nopool").unwrap();
-    let theirs = theirs.data().as_chunks::<4>().0.iter();
-    let theirs: Vec<f64> = theirs.map(|&b| f64::from(f32::from_le_bytes(b))).collect();
-    for (name, ours, theirs) in [
-        ("image AU-ROC", &found.image_au_roc, theirs[0]),
-        ("image AP", &found.image_ap, theirs[1]),
-        ("image F1-max", &found.image_f1_max, theirs[2]),
-        ("pixel AU-ROC", &found.pixel_au_roc, theirs[4]),
-        ("pixel AP", &found.pixel_ap, theirs[5]),
-        ("pixel F1-max", &found.pixel_f1_max, numbers("f64_exact_pixel_f1max")[0]),
-    ] {
-        let ours = *ours.as_ref().unwrap();
-        assert!((ours - theirs).abs() < 1e-6, "{name}: {ours}, not {theirs}");
+    let pooled = |map: &[f32]| {
+        let window = |top: usize, left: usize| {
+            let rows = (top..top + 4).flat_map(|y| &map[y * width + left..][..4]);
+            rows.map(|&value| f64::from(value)).sum::<f64>() / 16.0
+        };
+        let tops = 0..=height - 4;
+        let all = tops.flat_map(|top| (0..=width - 4).map(move |left| (top, left)));
+        all.map(|(top, left)| window(top, left)).fold(f64::NEG_INFINITY, f64::max) as f32
+    };
+    for (name, is_pooled) in [("f64_nopool", false), ("f64_pool4", true)] {
+        let theirs = columns(name);
+        assert_eq!(theirs.len(), 11);
+        let mut images = class.images();
+        for image in images.iter_mut().filter(|_| is_pooled) {
+            image.score = pooled(image.map);
+        }
+        let exact = class_metrics(&images, &MetricOptions::default()).unwrap();
+        let coarse = class_metrics(&images, &options(Protocol::Ader)).unwrap();
+        let ader = coarse.ader.unwrap();
+        let ours = [
+            exact.image_au_roc,
+            exact.image_ap,
+            exact.image_f1_max,
+            ader.au_pro_100,
+            exact.pixel_au_roc,
+            exact.pixel_ap,
+            coarse.pixel_f1_max,
+            ader.f1_mean,
+            ader.acc_mean,
+            ader.iou_mean,
+            coarse.iou_max,
+        ];
+        for (column, (ours, theirs)) in ours.into_iter().zip(theirs).enumerate() {
+            let ours = ours.unwrap();
+            assert!((ours - theirs).abs() < 1e-6, "{name} {column}: {ours}, not {theirs}");
+        }
+        let (ours, theirs) = (exact.pixel_f1_max.unwrap(), numbers("f64_exact_pixel_f1max")[0]);
+        assert!((ours - theirs).abs() < 1e-6, "exact pixel F1-max: {ours}, not {theirs}");
     }
 }

@@ -23,8 +23,10 @@ use crate::nn::{
     Activation, BatchNorm, Bottleneck, BottleneckConfig, ConvConfig, ConvNorm, TransposedConv2x2,
 };
 use crate::params::{Builder, InitRule, ParamSet, Scope};
-use crate::run_file::{EncoderConfig, Preset, RunConfig, Schedule, TrainConfig};
+use crate::recipe::Recipe;
+use crate::run_file::{Preset, RunConfig, Schedule, TrainConfig};
 use crate::train::adamw::AdamWConfig;
+use crate::unfit::{require, require_in};
 
 /// RD4AD in the list of methods.
 pub const ENTRY: MethodEntry = MethodEntry {
@@ -56,69 +58,50 @@ impl Default for Rd4adConfig {
     }
 }
 
-// The list of methods has methods without some of the presets.
-#[allow(clippy::unnecessary_wraps)]
+/// ADer's and the original's constants.
+fn adam() -> AdamWConfig {
+    AdamWConfig { beta1: 0.5, weight_decay: 0.0, ..AdamWConfig::default() }
+}
+
 fn recipe(preset: Preset) -> Option<RunConfig> {
-    let quick = RunConfig::preset(Preset::Quick);
-    let adam = AdamWConfig { beta1: 0.5, weight_decay: 0.0, ..AdamWConfig::default() };
-    let ader = RunConfig {
-        method: ENTRY.id.to_owned(),
-        encoder: EncoderConfig {
-            arch: Arch::WideResnet50x2,
-            weights: "wide_resnet50_2.racm_in1k".to_owned(),
-        },
+    Recipe {
+        method: ENTRY.id,
+        encoder: (Arch::WideResnet50x2, "wide_resnet50_2.racm_in1k"),
         train: TrainConfig {
             epochs: 100,
             batch: 16,
             learning_rate: 5e-3,
-            adamw: adam,
+            adamw: adam(),
             ..TrainConfig::default()
         },
-        ..RunConfig::preset(Preset::Paper)
-    };
-    Some(match preset {
-        Preset::Paper | Preset::Ader100 => ader,
-        Preset::Ader300 => RunConfig { train: TrainConfig { epochs: 300, ..ader.train }, ..ader },
-        // One class per run, a constant rate and no clipping.
-        Preset::Original => RunConfig {
-            encoder: EncoderConfig { weights: "wide_resnet50_2.tv_v1".to_owned(), ..ader.encoder },
-            train: TrainConfig {
-                epochs: 200,
-                schedule: Schedule::Constant,
-                adamw: AdamWConfig { clip_norm: 1e9, ..adam },
-                ..ader.train
-            },
-            rd4ad: Rd4adConfig { embedding_divisor: 2, ..Rd4adConfig::default() },
-            ..ader
+        ader: Some(|_| {}),
+        // One class per run.
+        original: Some(|config| {
+            "wide_resnet50_2.tv_v1".clone_into(&mut config.encoder.weights);
+            config.train.epochs = 200;
+            config.train.schedule = Schedule::Constant;
+            config.rd4ad.embedding_divisor = 2;
+        }),
+        quick: |config| {
+            config.train.adamw = adam();
+            config.train.learning_rate = 2e-3;
+            config.rd4ad.embedding_blocks = 2;
+            config.rd4ad.decoder_blocks = [2, 2, 2];
         },
-        Preset::Quick => RunConfig {
-            method: ader.method,
-            train: TrainConfig { adamw: adam, learning_rate: 2e-3, ..quick.train },
-            rd4ad: Rd4adConfig {
-                embedding_blocks: 2,
-                decoder_blocks: [2, 2, 2],
-                ..Rd4adConfig::default()
-            },
-            mmad: crate::methods::mmad::model::MmadConfig::default(),
-            ..quick
-        },
-    })
+    }
+    .of(preset)
 }
 
 fn build(config: &RunConfig, device: &Device) -> Result<Box<dyn Method>, BuildError> {
     let Rd4adConfig { embedding_blocks, embedding_divisor, decoder_blocks } = config.rd4ad;
-    let bad = |key, value: String, want| Err(BuildError::Value { key, value, want });
-    if !(1..=64).contains(&embedding_blocks) {
-        let want = "a number from 1 to 64";
-        return bad("rd4ad.embedding_blocks", embedding_blocks.to_string(), want);
-    }
-    if !matches!(embedding_divisor, 1 | 2 | 4 | 8) {
-        return bad("rd4ad.embedding_divisor", embedding_divisor.to_string(), "1, 2, 4 or 8");
-    }
-    if decoder_blocks.iter().any(|blocks| !(1..=64).contains(blocks)) {
-        let want = "three numbers from 1 to 64";
-        return bad("rd4ad.decoder_blocks", format!("{decoder_blocks:?}"), want);
-    }
+    let blocks = 1..=64;
+    let key = "rd4ad.embedding_blocks";
+    require_in(&blocks, "a number from 1 to 64", &[(key, embedding_blocks)])?;
+    let fits = matches!(embedding_divisor, 1 | 2 | 4 | 8);
+    require(fits, "rd4ad.embedding_divisor", embedding_divisor, "1, 2, 4 or 8")?;
+    let fits = decoder_blocks.iter().all(|number| blocks.contains(number));
+    let value = format!("{decoder_blocks:?}");
+    require(fits, "rd4ad.decoder_blocks", value, "three numbers from 1 to 64")?;
     Ok(Box::new(Rd4ad::new(&config.rd4ad, config.encoder.arch, config.seed, device)))
 }
 

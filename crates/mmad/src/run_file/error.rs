@@ -1,5 +1,7 @@
 //! What can be wrong with a run file, and how to mend it.
 
+use crate::unfit::Unfit;
+
 /// What is wrong with a run file or a `--set`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RunFileError {
@@ -39,15 +41,8 @@ pub enum RunFileError {
     #[error("`{0}` is not of the form `key=value`")]
     NotAnAssignment(String),
     /// A value that makes no sense.
-    #[error("`{key}` is {value}")]
-    Value {
-        /// The key.
-        key: &'static str,
-        /// The value.
-        value: String,
-        /// What would do.
-        want: &'static str,
-    },
+    #[error(transparent)]
+    Value(#[from] Unfit),
 }
 
 impl RunFileError {
@@ -56,7 +51,7 @@ impl RunFileError {
         match self {
             Self::Invalid { .. } => Some("`mmad config` shows every key with its default".into()),
             Self::NotAnAssignment(_) => Some("write for example `--set train.batch=4`".into()),
-            Self::Value { want, .. } => Some(format!("give {want}")),
+            Self::Value(unfit) => Some(unfit.hint()),
             Self::UnknownMethod { known, .. } => {
                 Some(format!("the methods are: {}", known.join(", ")))
             }

@@ -12,6 +12,7 @@
 
 pub mod adamw;
 pub mod checkpoint;
+pub mod feature_cache;
 pub mod log;
 pub mod optimiser;
 pub mod pictures;
@@ -26,6 +27,7 @@ use burn::tensor::Tensor;
 use mmad_data::DataError;
 
 use self::checkpoint::{CheckpointError, Progress};
+use self::feature_cache::FeatureCacheError;
 use self::log::{Log, LogLine};
 use self::optimiser::Optimiser;
 use self::pictures::{Pictures, Place};
@@ -63,6 +65,9 @@ pub enum TrainError {
     /// A checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// What is kept of the encoder's maps.
+    #[error(transparent)]
+    FeatureCache(#[from] FeatureCacheError),
     /// The log.
     #[error("cannot write the log")]
     Log(#[from] io::Error),
@@ -83,6 +88,7 @@ impl TrainError {
             ),
             Self::Data(error) => error.hint(),
             Self::Checkpoint(error) => error.hint(),
+            Self::FeatureCache(error) => Some(error.hint()),
             Self::Log(_) => Some("is the disk full, or the folder read-only?".to_owned()),
         }
     }
@@ -189,7 +195,7 @@ fn steps(
         for batch in order[first..].chunks(plan.batch) {
             let phase = plan.phase(progress.step, &phase_shares);
             let place = Place { step: progress.step, phase };
-            let seen = pictures.batch(batch, &mut loader, method, place);
+            let seen = pictures.batch(batch, &mut loader, method, place)?;
             let seen = seen.ok_or_else(|| all_unreadable(pictures))?;
             if tracked_phase != Some(phase) {
                 method.params().track_only(|param| optimiser.moves(param, phase));
@@ -282,7 +288,7 @@ pub(crate) fn take_step(
     Ok(Taken { loss: value, grad_norm: norms.total, seconds })
 }
 
-/// Length of the run: its epochs, or what fits the time, measured on a few trial steps.
+/// Length of the run: its epochs, its steps, or what fits the time, measured on a few trial steps.
 fn plan(
     method: &dyn Method,
     pictures: &mut Pictures,
@@ -291,7 +297,10 @@ fn plan(
     let train = &config.train;
     let n_pictures = pictures.len();
     if train.minutes <= 0.0 {
-        return Ok(Plan::of_epochs(n_pictures, train.batch, train.epochs));
+        return Ok(match train.steps {
+            0 => Plan::of_epochs(n_pictures, train.batch, train.epochs),
+            steps => Plan::of_steps(n_pictures, train.batch, steps),
+        });
     }
     let one_epoch = Plan::of_epochs(n_pictures, train.batch, 1);
     let order = one_epoch.order(config.seed, 0);
@@ -300,7 +309,7 @@ fn plan(
     for (phase, share) in method.phase_shares().into_iter().enumerate() {
         let start = Instant::now();
         let mut loader = pictures.start(batch)?;
-        let seen = pictures.batch(batch, &mut loader, method, Place { step: 0, phase });
+        let seen = pictures.batch(batch, &mut loader, method, Place { step: 0, phase })?;
         let seen = seen.ok_or_else(|| all_unreadable(pictures))?;
         first_look_s += share * start.elapsed().as_secs_f64() / batch.len() as f64;
         step_s += share * trial_step_s(method, &seen, phase, config);

@@ -1,21 +1,16 @@
 //! What the frozen encoder sees in the training pictures, batch by batch.
 //!
 //! Training pictures are not augmented, so the encoder's maps of a picture never change: they are
-//! computed once and kept as `f16`, up to a bound of memory. Which pictures are kept is decided by
-//! their number alone, and every one of them is rounded to `f16` from its first use on, so a run
-//! has the same bits whether it was stopped in between or not. Pictures beyond the bound are
-//! loaded and looked at anew each time. So are all pictures of a method that wants painted defects:
-//! what is painted follows from the seed, the number of the step and the place in its batch.
+//! computed once and kept, see `feature_cache.rs`. Pictures beyond its bounds are loaded and looked
+//! at anew each time. So are all pictures of a method that wants painted defects: what is painted
+//! follows from the seed, the number of the step and the place in its batch.
 
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use half::f16;
-use half::slice::HalfFloatSliceExt as _;
-use mmad_data::{
-    DataError, LoadedSample, Loader, LoaderOptions, PaintedPicture, Painter, Preprocess, Sample,
-};
+use mmad_data::{DataError, Loader, LoaderOptions, PaintedPicture, Painter, Preprocess, Sample};
 
+use super::feature_cache::{FeatureCache, FeatureCacheConfig, FeatureCacheError};
 use crate::method::{Method, Observation, Painted};
 use crate::random;
 
@@ -26,9 +21,7 @@ pub struct Pictures {
     preprocess: Preprocess,
     loader_options: LoaderOptions,
     device: Device,
-    kept: Vec<Option<Vec<Kept>>>,
-    max_bytes: u64,
-    shapes: Option<Vec<[usize; 3]>>,
+    cache: FeatureCache,
     unreadable: BTreeMap<usize, DataError>,
     painter: Option<(Painter, u64)>,
 }
@@ -42,25 +35,21 @@ pub struct Place {
     pub phase: usize,
 }
 
-type Kept = Box<[f16]>;
-
 impl Pictures {
-    /// Pictures of which as many are kept as fit in `max_bytes`.
+    /// Pictures whose maps are kept as `cache` says.
     pub fn new(
         samples: Vec<Sample>,
         preprocess: Preprocess,
         loader_options: LoaderOptions,
         device: &Device,
-        max_bytes: u64,
+        cache: FeatureCacheConfig,
     ) -> Self {
         Self {
-            kept: (0..samples.len()).map(|_| None).collect(),
+            cache: FeatureCache::new(samples.len(), cache),
             samples,
             preprocess,
             loader_options,
             device: device.clone(),
-            max_bytes,
-            shapes: None,
             unreadable: BTreeMap::new(),
             painter: None,
         }
@@ -98,7 +87,7 @@ impl Pictures {
     ///
     /// [`DataError`] where no loader can be started.
     pub fn start(&self, order: &[usize]) -> Result<Loader, DataError> {
-        let wanted = order.iter().filter(|&&index| self.kept[index].is_none());
+        let wanted = order.iter().filter(|&&index| !self.cache.has(index));
         let samples = wanted.map(|&index| self.samples[index].clone()).collect();
         Loader::new(samples, self.preprocess, self.loader_options.clone())
     }
@@ -107,6 +96,10 @@ impl Pictures {
     ///
     /// A picture that cannot be read is left out and remembered, see [`Pictures::take_unreadable`];
     /// `None` where that leaves nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`FeatureCacheError`] where maps that are kept on disk cannot be written or read.
     ///
     /// # Shapes
     ///
@@ -117,11 +110,17 @@ impl Pictures {
         loader: &mut Loader,
         method: &dyn Method,
         place: Place,
-    ) -> Option<Observation> {
+    ) -> Result<Option<Observation>, FeatureCacheError> {
         let mut levels: Vec<Vec<Tensor<4>>> = Vec::new();
         for (number, &index) in indices.iter().enumerate() {
             let seen = match &self.painter {
-                None => self.look(index, loader, method),
+                None => match self.cache.get(index, &self.device)? {
+                    Some(kept) => Ok(kept),
+                    None => match self.look(loader, method) {
+                        Ok(seen) => Ok(self.cache.keep(index, seen)?),
+                        Err(error) => Err(error),
+                    },
+                },
                 Some((painter, seed)) => {
                     let number = place.step * indices.len() as u64 + number as u64;
                     let mut rng = random::stream(*seed, "painted defect", number);
@@ -129,7 +128,7 @@ impl Pictures {
                     loaded.and_then(|loaded| {
                         let (height, width) = (self.preprocess.height(), self.preprocess.width());
                         let painted = painter.paint(&loaded.rgb, height, width, &mut rng)?;
-                        Ok(self.look_at_painted(loaded, painted, method, place.phase))
+                        Ok(self.look_at_painted(painted, method, place.phase))
                     })
                 }
             };
@@ -146,12 +145,11 @@ impl Pictures {
             }
         }
         let seen = levels.into_iter().map(|maps| Tensor::cat(maps, 0)).collect::<Observation>();
-        (!seen.is_empty()).then_some(seen)
+        Ok((!seen.is_empty()).then_some(seen))
     }
 
     fn look_at_painted(
         &self,
-        loaded: LoadedSample,
         painted: PaintedPicture,
         method: &dyn Method,
         phase: usize,
@@ -163,59 +161,15 @@ impl Pictures {
         };
         let mask = painted.mask.into_iter().map(f32::from).collect();
         let images = map(self.preprocess.normalise_values(&painted.pixels), 3);
+        let clean = map(self.preprocess.normalise_values(&painted.clean), 3);
         let painted = Painted { images, masks: map(mask, 1) };
-        method.observe_painted(map(loaded.pixels, 3), painted, phase)
+        method.observe_painted(clean, painted, phase)
     }
 
-    fn look(
-        &mut self,
-        index: usize,
-        loader: &mut Loader,
-        method: &dyn Method,
-    ) -> Result<Observation, DataError> {
-        if let (Some(kept), Some(shapes)) = (&self.kept[index], &self.shapes) {
-            return Ok(self.restore(kept, shapes));
-        }
+    fn look(&self, loader: &mut Loader, method: &dyn Method) -> Result<Observation, DataError> {
         let loaded = loader.next().expect("the loader was started with this picture")?;
         let (height, width) = (self.preprocess.height(), self.preprocess.width());
         let pixels = TensorData::new(loaded.pixels, [1, height, width, 3]);
-        let seen = method.observe(Tensor::from_data(pixels, &self.device));
-        let shapes: Vec<[usize; 3]> = seen
-            .iter()
-            .map(|map| {
-                let [_, height, width, channels] = map.dims();
-                [height, width, channels]
-            })
-            .collect();
-        if index >= self.n_keepable(&shapes) {
-            return Ok(seen);
-        }
-        let kept: Vec<Kept> = seen
-            .into_iter()
-            .map(|map| {
-                let values: Vec<f32> = map.into_data().try_to_vec().expect("features are f32");
-                values.into_iter().map(f16::from_f32).collect()
-            })
-            .collect();
-        let seen = self.restore(&kept, &shapes);
-        self.shapes = Some(shapes);
-        self.kept[index] = Some(kept);
-        Ok(seen)
-    }
-
-    /// How many observations with maps `[height, width, channels]` are kept.
-    fn n_keepable(&self, shapes: &[[usize; 3]]) -> usize {
-        let n_values: usize = shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
-        (self.max_bytes / (size_of::<f16>() * n_values).max(1) as u64) as usize
-    }
-
-    fn restore(&self, kept: &[Kept], shapes: &[[usize; 3]]) -> Observation {
-        let levels = kept.iter().zip(shapes).map(|(kept, &[height, width, channels])| {
-            let mut values = vec![0.0_f32; kept.len()];
-            kept.convert_to_f32_slice(&mut values);
-            let data = TensorData::new(values, [1, height, width, channels]);
-            Tensor::from_data(data, &self.device)
-        });
-        levels.collect()
+        Ok(method.observe(Tensor::from_data(pixels, &self.device)))
     }
 }

@@ -25,6 +25,11 @@ impl Plan {
         Self { n_pictures, batch, n_steps }
     }
 
+    /// A run of a number of steps.
+    pub fn of_steps(n_pictures: usize, batch: usize, n_steps: u64) -> Self {
+        Self { n_steps, ..Self::of_epochs(n_pictures, batch, 0) }
+    }
+
     /// A run that fits a time, given what a step and the first look at a picture cost.
     pub fn of_time(
         n_pictures: usize,
@@ -111,6 +116,8 @@ mod tests {
     fn fewer_pictures_than_a_batch_still_make_steps() {
         let plan = Plan::of_epochs(3, 8, 5);
         assert_eq!((plan.batch, plan.n_steps), (3, 5));
+        let plan = Plan::of_steps(10, 4, 7);
+        assert_eq!((plan.batch, plan.n_steps, plan.epoch(6)), (4, 7, 3));
     }
 
     #[test]

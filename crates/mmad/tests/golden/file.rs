@@ -1,9 +1,10 @@
 //! Golden files: where they are, what they hold, and how far ours may be from them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use mmad::anomaly_map::{Level, SIGMA_PX, blur, raw_map};
 use mmad::params::ParamSet;
 use safetensors::{Dtype, SafeTensors};
 
@@ -49,8 +50,13 @@ pub fn files(prefix: &str) -> Vec<Golden> {
     paths.into_iter().map(|path| Golden::read(&path)).collect()
 }
 
+/// A file of this repository.
+pub fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name)
+}
+
 impl Golden {
-    fn read(path: &std::path::Path) -> Self {
+    pub fn read(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap();
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
         let metadata = header.metadata().clone().unwrap_or_default();
@@ -148,6 +154,20 @@ impl Golden {
         self.check(name, &values(ours.permute([0, 3, 1, 2])), tolerance);
     }
 
+    /// Compares a `[b, h, w, c]` map with the samples and statistics of a `[b, c, h, w]` tensor.
+    pub fn check_digest(&self, name: &str, ours: Tensor<4>, tolerance: f64) {
+        let ours = values(ours.permute([0, 3, 1, 2]));
+        let name_of = |what: &str| format!("{name}.{what}");
+        let n_samples = self.values(&name_of("samples")).len();
+        self.check(&name_of("samples"), &samples(&ours, n_samples), tolerance);
+        // Norm, smallest and largest; the sum of signed values cancels and says little.
+        let (theirs, ours) = (self.values(&name_of("stats")), stats(&ours));
+        for index in 1..4 {
+            let error = f64::from((theirs[index] - ours[index]).abs() / theirs[1].abs().max(1.0));
+            assert!(error <= tolerance, "{name}: statistic {index} is {error:.1e} away");
+        }
+    }
+
     /// Fills every parameter from `weight.<name>`.
     pub fn fill(&self, params: &ParamSet) {
         for param in params.iter() {
@@ -207,6 +227,34 @@ pub fn samples(values: &[f32], n_samples: usize) -> Vec<f32> {
         return values.to_vec();
     }
     (0..n_samples).map(|i| values[i * (values.len() - 1) / (n_samples - 1)]).collect()
+}
+
+/// The raw anomaly map of one picture and what the Gaussian makes of it, `height` by `width`, from
+/// the maps `seen` and `rebuilt` `[1, h, w, c]`.
+pub fn anomaly_maps(
+    seen: &[Tensor<4>],
+    rebuilt: &[Tensor<4>],
+    height: usize,
+    width: usize,
+) -> [Vec<f32>; 2] {
+    let held: Vec<_> = seen
+        .iter()
+        .zip(rebuilt)
+        .map(|(seen, rebuilt)| (seen.dims(), values(seen.clone()), values(rebuilt.clone())))
+        .collect();
+    let levels: Vec<Level<'_>> = held
+        .iter()
+        .map(|&([_, height, width, _], ref seen, ref rebuilt)| Level {
+            seen,
+            rebuilt,
+            height,
+            width,
+            weight: 1.0,
+        })
+        .collect();
+    let raw = raw_map(&levels, height, width);
+    let smooth = blur(raw.clone(), height, width, SIGMA_PX);
+    [raw, smooth].map(|map| map.into_iter().map(|value| value as f32).collect())
 }
 
 /// Sum, L2 norm, smallest and largest value.

@@ -1,7 +1,6 @@
 //! The scan itself, the optimiser, a training step, the encoder, the map and the whole model.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mmad::anomaly_map::{Level, SIGMA_PX, blur, raw_map};
 use mmad::encoder::{Arch, Encoder};
 use mmad::methods::mmad::model::{Mmad, MmadConfig, reconstruction_loss};
 use mmad::mode::{Mode, TrainStep};
@@ -11,7 +10,7 @@ use mmad::train::adamw::{AdamWConfig, Moments, Update};
 use mmad::train::optimiser::Optimiser;
 
 use super::blocks::recipe_hmd;
-use super::file::{Golden, files, folder, samples, stats, values};
+use super::file::{Golden, anomaly_maps, files, folder, samples, values};
 use super::recipe;
 
 /// Values and all seven gradients. Tolerance 1e-5: the reference in f32 is up to 7e-7 away.
@@ -158,28 +157,15 @@ fn anomaly_map() {
         let [batch, height, width] = *golden.shape("raw") else { unreachable!() };
         let mut found = (Vec::new(), Vec::new(), Vec::new());
         for picture in 0..batch {
-            let load = |name: String| {
-                let map = golden.map(&name, &device).narrow(0, picture, 1);
-                (map.dims(), values(map))
-            };
-            let maps: Vec<_> = (0..3)
-                .map(|level| (load(format!("teacher.{level}")), load(format!("student.{level}"))))
-                .collect();
-            let levels: Vec<Level<'_>> = maps
-                .iter()
-                .map(|((dims, seen), (_, rebuilt))| Level {
-                    seen,
-                    rebuilt,
-                    height: dims[1],
-                    width: dims[2],
-                    weight: 1.0,
+            let levels = |side: &str| {
+                [0, 1, 2].map(|level| {
+                    golden.map(&format!("{side}.{level}"), &device).narrow(0, picture, 1)
                 })
-                .collect();
-            let raw = raw_map(&levels, height, width);
-            let smooth = blur(raw.clone(), height, width, SIGMA_PX);
-            found.2.push(smooth.iter().copied().fold(f64::MIN, f64::max) as f32);
-            found.0.extend(raw.iter().map(|&value| value as f32));
-            found.1.extend(smooth.iter().map(|&value| value as f32));
+            };
+            let [raw, smooth] = anomaly_maps(&levels("teacher"), &levels("student"), height, width);
+            found.2.push(smooth.iter().copied().fold(f32::MIN, f32::max));
+            found.0.extend(raw);
+            found.1.extend(smooth);
         }
         golden.check("raw", &found.0, 1e-5);
         golden.check("smooth", &found.1, 1e-5);
@@ -203,44 +189,18 @@ fn whole_model() {
         let seen = model.observe(images);
         let fused = model.fuse(&seen, &Mode::SCORE);
         let rebuilt = model.rebuild(&seen, &Mode::SCORE);
-        check_digest(&golden, "fuser", fused, 1e-4);
+        golden.check_digest("fuser", fused, 1e-4);
         for level in 0..3 {
-            check_digest(&golden, &format!("teacher.{level}"), seen[level].clone(), 1e-5);
-            check_digest(&golden, &format!("student.{level}"), rebuilt[level].clone(), 1e-3);
+            golden.check_digest(&format!("teacher.{level}"), seen[level].clone(), 1e-5);
+            golden.check_digest(&format!("student.{level}"), rebuilt[level].clone(), 1e-3);
         }
         let loss = reconstruction_loss(&seen, rebuilt.clone());
         golden.check("loss", &values(loss), 1e-5);
-        let maps: Vec<_> =
-            seen.into_iter().zip(rebuilt).map(|(a, b)| (a.dims(), values(a), values(b))).collect();
-        let levels: Vec<Level<'_>> = maps
-            .iter()
-            .map(|(dims, seen, rebuilt)| Level {
-                seen,
-                rebuilt,
-                height: dims[1],
-                width: dims[2],
-                weight: 1.0,
-            })
-            .collect();
-        let raw = raw_map(&levels, 256, 256);
-        let smooth = blur(raw.clone(), 256, 256, SIGMA_PX);
-        let score = smooth.iter().copied().fold(f64::MIN, f64::max) as f32;
-        let narrow = |map: Vec<f64>| map.into_iter().map(|value| value as f32).collect::<Vec<_>>();
-        golden.check("raw", &narrow(raw), 1e-4);
-        golden.check("smooth", &narrow(smooth), 1e-4);
+        let [raw, smooth] = anomaly_maps(&seen, &rebuilt, 256, 256);
+        let score = smooth.iter().copied().fold(f32::MIN, f32::max);
+        golden.check("raw", &raw, 1e-4);
+        golden.check("smooth", &smooth, 1e-4);
         golden.check("score", &[score], 1e-5);
-    }
-}
-
-fn check_digest(golden: &Golden, name: &str, map: Tensor<4>, tolerance: f64) {
-    let ours = values(map.permute([0, 3, 1, 2]));
-    let name_of = |what: &str| format!("{name}.{what}");
-    golden.check(&name_of("samples"), &samples(&ours, 256), tolerance);
-    // Norm, smallest and largest; the sum of signed values cancels and says little.
-    let (theirs, ours) = (golden.values(&name_of("stats")), stats(&ours));
-    for index in 1..4 {
-        let error = f64::from((theirs[index] - ours[index]).abs() / theirs[1].abs().max(1.0));
-        assert!(error <= tolerance, "{name}: statistic {index} is {error:.1e} away");
     }
 }
 

@@ -1,14 +1,13 @@
 //! RD4AD with every width divided by 16: training, gradients, statistics, scoring, map.
 
 use burn::tensor::{Device, Tensor};
-use mmad::anomaly_map::{Level, SIGMA_PX, blur, raw_map};
 use mmad::methods::rd4ad::{Decoder, Embedding, Rd4adConfig, cosine_loss};
 use mmad::params::{Builder, InitRule};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::baselines::{check_grads, check_statistics, fill, golden};
-use super::file::{Golden, values};
+use super::file::{Golden, anomaly_maps, values};
 
 const CHANNELS: [usize; 3] = [16, 32, 64];
 
@@ -49,27 +48,10 @@ fn rd4ad() {
     for (level, map) in rebuilt.iter().enumerate() {
         golden.check_map(&format!("s{level}_eval"), map.clone(), 1e-4);
     }
-    let picture = |index: usize| -> Vec<f32> {
-        let level_values: Vec<_> = seen
-            .iter()
-            .zip(&rebuilt)
-            .map(|(seen, rebuilt)| {
-                let of = |map: &Tensor<4>| values(map.clone().narrow(0, index, 1));
-                (seen.dims(), of(seen), of(rebuilt))
-            })
-            .collect();
-        let levels: Vec<Level<'_>> = level_values
-            .iter()
-            .map(|(dims, seen, rebuilt)| Level {
-                seen,
-                rebuilt,
-                height: dims[1],
-                width: dims[2],
-                weight: 1.0,
-            })
-            .collect();
-        let map = blur(raw_map(&levels, 64, 64), 64, 64, SIGMA_PX);
-        map.into_iter().map(|value| value as f32).collect()
+    let picture = |index: usize| {
+        let of = |maps: &[Tensor<4>; 3]| maps.each_ref().map(|map| map.clone().narrow(0, index, 1));
+        let [_, smooth] = anomaly_maps(&of(&seen), &of(&rebuilt), 64, 64);
+        smooth
     };
     golden.check("amap64_sigma4_eval", &[picture(0), picture(1)].concat(), 1e-4);
 }

@@ -20,13 +20,14 @@ use self::patches::embed;
 use crate::anomaly_map::smooth;
 use crate::encoder::{Arch, Backbone};
 use crate::method::{BuildError, Method, MethodEntry, Observation, ScoredMap};
-use crate::methods::mmad::model::MmadConfig;
 use crate::mode::TrainStep;
 use crate::nn::{Activation, BatchNorm, Corners, Linear, resize};
 use crate::params::{Builder, Init, InitRule, ParamSet, Scope};
-use crate::run_file::{DataConfig, EncoderConfig, Preset, RunConfig, Schedule, TrainConfig};
+use crate::recipe::Recipe;
+use crate::run_file::{Preset, RunConfig, Schedule, TrainConfig};
 use crate::train::adamw::AdamWConfig;
 use crate::train::optimiser::{Group, Rule};
+use crate::unfit::{require, require_in};
 
 /// SimpleNet in the list of methods.
 pub const ENTRY: MethodEntry = MethodEntry {
@@ -90,16 +91,10 @@ impl Default for SimplenetConfig {
     }
 }
 
-// The list of methods has methods without some of the presets.
-#[allow(clippy::unnecessary_wraps)]
 fn recipe(preset: Preset) -> Option<RunConfig> {
-    let quick = RunConfig::preset(Preset::Quick);
-    let ader = RunConfig {
-        method: ENTRY.id.to_owned(),
-        encoder: EncoderConfig {
-            arch: Arch::WideResnet50x2,
-            weights: "wide_resnet50_2.tv_v1".to_owned(),
-        },
+    Recipe {
+        method: ENTRY.id,
+        encoder: (Arch::WideResnet50x2, "wide_resnet50_2.tv_v1"),
         train: TrainConfig {
             // Fewer than ADer's 100: the reference falls apart between 100 and 300 epochs.
             epochs: 40,
@@ -108,67 +103,43 @@ fn recipe(preset: Preset) -> Option<RunConfig> {
             schedule: Schedule::Constant,
             ..TrainConfig::default()
         },
-        ..RunConfig::preset(Preset::Paper)
-    };
-    let epochs = |epochs| TrainConfig { epochs, ..ader.train };
-    Some(match preset {
-        Preset::Paper => ader,
-        Preset::Ader100 => RunConfig { train: epochs(100), ..ader },
-        Preset::Ader300 => RunConfig { train: epochs(300), ..ader },
-        // One class per run, no clipping.
-        Preset::Original => RunConfig {
-            data: DataConfig { height_px: 288, width_px: 288, ..ader.data },
-            train: TrainConfig {
-                epochs: 160,
-                batch: 8,
-                adamw: AdamWConfig { clip_norm: 1e9, ..AdamWConfig::default() },
-                ..ader.train
-            },
-            simplenet: SimplenetConfig {
-                decays_all: true,
-                picture_score: PictureScore::Patch,
-                ..SimplenetConfig::default()
-            },
-            ..ader
+        ader: Some(|_| {}),
+        // One class per run.
+        original: Some(|config| {
+            (config.data.height_px, config.data.width_px) = (288, 288);
+            config.train.epochs = 160;
+            config.train.batch = 8;
+            config.simplenet.decays_all = true;
+            config.simplenet.picture_score = PictureScore::Patch;
+        }),
+        quick: |config| {
+            config.train.batch = 8;
+            config.train.learning_rate = 5e-4;
+            config.simplenet.channels = 384;
+            config.simplenet.hidden = 256;
+            // The published noise is too faint for the embedded encoder's features.
+            config.simplenet.noise = 0.1;
         },
-        Preset::Quick => RunConfig {
-            method: ader.method,
-            train: TrainConfig { batch: 8, learning_rate: 5e-4, ..quick.train },
-            simplenet: SimplenetConfig {
-                channels: 384,
-                hidden: 256,
-                // The published noise is too faint for the embedded encoder's features.
-                noise: 0.1,
-                ..SimplenetConfig::default()
-            },
-            mmad: MmadConfig::default(),
-            ..quick
-        },
-    })
+    }
+    .of(preset)
 }
 
 fn build(config: &RunConfig, device: &Device) -> Result<Box<dyn Method>, BuildError> {
     let own = &config.simplenet;
-    let bad = |key, value: &dyn std::fmt::Display, want| {
-        Err(BuildError::Value { key, value: value.to_string(), want })
-    };
-    if !(2..=16_384).contains(&own.channels) || !own.channels.is_multiple_of(2) {
-        return bad("simplenet.channels", &own.channels, "an even number from 2 to 16384");
-    }
-    if !(1..=16_384).contains(&own.hidden) {
-        return bad("simplenet.hidden", &own.hidden, "a number from 1 to 16384");
-    }
-    for (key, value) in [
-        ("simplenet.noise", own.noise),
-        ("simplenet.margin", own.margin),
-        ("simplenet.projection_decay", own.projection_decay),
-        ("simplenet.discriminator_rate", own.discriminator_rate),
-        ("simplenet.discriminator_decay", own.discriminator_decay),
-    ] {
-        if !(0.0..=1e3).contains(&value) {
-            return bad(key, &value, "a number from 0 to 1000");
-        }
-    }
+    let fits = (2..=16_384).contains(&own.channels) && own.channels.is_multiple_of(2);
+    require(fits, "simplenet.channels", own.channels, "an even number from 2 to 16384")?;
+    require_in(&(1..=16_384), "a number from 1 to 16384", &[("simplenet.hidden", own.hidden)])?;
+    require_in(
+        &(0.0..=1e3),
+        "a number from 0 to 1000",
+        &[
+            ("simplenet.noise", own.noise),
+            ("simplenet.margin", own.margin),
+            ("simplenet.projection_decay", own.projection_decay),
+            ("simplenet.discriminator_rate", own.discriminator_rate),
+            ("simplenet.discriminator_decay", own.discriminator_decay),
+        ],
+    )?;
     Ok(Box::new(Simplenet::new(*own, config.encoder.arch, config.seed, device)))
 }
 

@@ -23,13 +23,13 @@ pub use self::rebuilder::{Rebuilder, RebuilderConfig};
 use self::transformer::TransformerConfig;
 use crate::encoder::{Arch, Backbone, STRIDES};
 use crate::method::{BuildError, Method, MethodEntry, Observation, ScoredMap};
-use crate::methods::mmad::model::MmadConfig;
 use crate::mode::{Mode, TrainStep};
 use crate::nn::{Corners, resize};
 use crate::params::{Builder, InitRule, ParamSet};
-use crate::run_file::{DataConfig, EncoderConfig, Preset, RunConfig, TrainConfig};
-use crate::train::adamw::AdamWConfig;
+use crate::recipe::Recipe;
+use crate::run_file::{Preset, RunConfig, TrainConfig};
 use crate::train::optimiser::{Group, Rule};
+use crate::unfit::{require, require_in};
 
 /// UniAD in the list of methods.
 pub const ENTRY: MethodEntry = MethodEntry {
@@ -66,6 +66,9 @@ pub struct UniadConfig {
     pub dropout: f64,
     /// Whether weight decay reaches biases and norms too, as in the original.
     pub decays_all: bool,
+    /// Sides of the windows whose largest mean is the picture's score, as a share of the picture's;
+    /// 16 of 256 pixels in ADer.
+    pub score_window: f64,
 }
 
 impl Default for UniadConfig {
@@ -81,90 +84,69 @@ impl Default for UniadConfig {
             jitter_probability: 1.0,
             dropout: 0.1,
             decays_all: false,
+            score_window: 16.0 / 256.0,
         }
     }
 }
 
-// The list of methods has methods without some of the presets.
-#[allow(clippy::unnecessary_wraps)]
 fn recipe(preset: Preset) -> Option<RunConfig> {
-    let quick = RunConfig::preset(Preset::Quick);
-    let ader = RunConfig {
-        method: ENTRY.id.to_owned(),
-        encoder: EncoderConfig {
-            arch: Arch::EfficientnetB4,
-            weights: "tf_efficientnet_b4.aa_in1k".to_owned(),
-        },
+    Recipe {
+        method: ENTRY.id,
+        encoder: (Arch::EfficientnetB4, "tf_efficientnet_b4.aa_in1k"),
         train: TrainConfig { epochs: 1000, learning_rate: 1e-4, ..TrainConfig::default() },
-        ..RunConfig::preset(Preset::Paper)
-    };
-    let epochs = |epochs| TrainConfig { epochs, ..ader.train };
-    Some(match preset {
-        Preset::Paper => ader,
-        Preset::Ader100 => RunConfig { train: epochs(100), ..ader },
-        Preset::Ader300 => RunConfig { train: epochs(300), ..ader },
-        Preset::Original => RunConfig {
-            data: DataConfig { height_px: 224, width_px: 224, ..ader.data },
-            train: TrainConfig {
-                batch: 64,
-                adamw: AdamWConfig { clip_norm: 0.1, ..AdamWConfig::default() },
-                ..ader.train
-            },
-            uniad: UniadConfig { decays_all: true, ..UniadConfig::default() },
-            ..ader
-        },
-        Preset::Quick => RunConfig {
-            method: ader.method,
-            train: TrainConfig { batch: 8, learning_rate: 2e-3, ..quick.train },
+        ader: Some(|_| {}),
+        original: Some(|config| {
+            (config.data.height_px, config.data.width_px) = (224, 224);
+            config.train.batch = 64;
+            config.train.adamw.clip_norm = 0.1;
+            config.uniad.decays_all = true;
+            // 16 pixels here too.
+            config.uniad.score_window = 16.0 / 224.0;
+        }),
+        quick: |config| {
+            config.train.batch = 8;
+            config.train.learning_rate = 2e-3;
             // Few steps: fewer layers, and no dropout.
-            uniad: UniadConfig {
-                hidden: 128,
-                feed_forward: 512,
-                encoder_layers: 2,
-                decoder_layers: 2,
-                dropout: 0.0,
-                ..UniadConfig::default()
-            },
-            mmad: MmadConfig::default(),
-            ..quick
+            config.uniad.hidden = 128;
+            config.uniad.feed_forward = 512;
+            config.uniad.encoder_layers = 2;
+            config.uniad.decoder_layers = 2;
+            config.uniad.dropout = 0.0;
         },
-    })
+    }
+    .of(preset)
 }
 
 fn build(config: &RunConfig, device: &Device) -> Result<Box<dyn Method>, BuildError> {
     let own = &config.uniad;
-    let bad = |key, value: &dyn std::fmt::Display, want| {
-        Err(BuildError::Value { key, value: value.to_string(), want })
-    };
-    if !(1..=64).contains(&own.heads) {
-        return bad("uniad.heads", &own.heads, "a number from 1 to 64");
-    }
-    let fits = own.hidden.is_multiple_of(2) && own.hidden.is_multiple_of(own.heads);
-    if !(2..=4096).contains(&own.hidden) || !fits {
-        return bad("uniad.hidden", &own.hidden, "an even multiple of `uniad.heads`, up to 4096");
-    }
-    if !(1..=16_384).contains(&own.feed_forward) {
-        return bad("uniad.feed_forward", &own.feed_forward, "a number from 1 to 16384");
-    }
-    for (key, layers) in
-        [("uniad.encoder_layers", own.encoder_layers), ("uniad.decoder_layers", own.decoder_layers)]
-    {
-        if !(1..=64).contains(&layers) {
-            return bad(key, &layers, "a number from 1 to 64");
-        }
-    }
-    if !(0.0..=0.75).contains(&own.neighbour_share) {
-        return bad("uniad.neighbour_share", &own.neighbour_share, "a share from 0 to 0.75");
-    }
-    if !(0.0..=1e6).contains(&own.jitter_scale) {
-        return bad("uniad.jitter_scale", &own.jitter_scale, "a number from 0 to 1000000");
-    }
-    if !(0.0..=1.0).contains(&own.jitter_probability) {
-        return bad("uniad.jitter_probability", &own.jitter_probability, "a share from 0 to 1");
-    }
-    if !(0.0..1.0).contains(&own.dropout) {
-        return bad("uniad.dropout", &own.dropout, "a share from 0 up to, not including, 1");
-    }
+    require_in(
+        &(1..=64),
+        "a number from 1 to 64",
+        &[
+            ("uniad.heads", own.heads),
+            ("uniad.encoder_layers", own.encoder_layers),
+            ("uniad.decoder_layers", own.decoder_layers),
+        ],
+    )?;
+    let divides = own.hidden.is_multiple_of(2) && own.hidden.is_multiple_of(own.heads);
+    let fits = divides && (2..=4096).contains(&own.hidden);
+    require(fits, "uniad.hidden", own.hidden, "an even multiple of `uniad.heads`, up to 4096")?;
+    let inner = own.feed_forward;
+    require_in(&(1..=16_384), "a number from 1 to 16384", &[("uniad.feed_forward", inner)])?;
+    let share = own.neighbour_share;
+    require_in(&(0.0..=0.75), "a share from 0 to 0.75", &[("uniad.neighbour_share", share)])?;
+    let scale = own.jitter_scale;
+    require_in(&(0.0..=1e6), "a number from 0 to 1000000", &[("uniad.jitter_scale", scale)])?;
+    require_in(
+        &(0.0..=1.0),
+        "a share from 0 to 1",
+        &[
+            ("uniad.jitter_probability", own.jitter_probability),
+            ("uniad.score_window", own.score_window),
+        ],
+    )?;
+    let want = "a share from 0 up to, not including, 1";
+    require_in(&(0.0..1.0), want, &[("uniad.dropout", own.dropout)])?;
     Ok(Box::new(Uniad::new(config, device)))
 }
 
@@ -215,6 +197,11 @@ fn reach(share: f64, side: usize) -> Option<usize> {
     (share > 0.0).then_some((share * side as f64) as usize / 2)
 }
 
+/// Side in pixels of the windows of the score, in a map with this side.
+fn window_px(share: f64, side: usize) -> usize {
+    ((share * side as f64).round() as usize).clamp(1, side)
+}
+
 impl Method for Uniad {
     fn params(&self) -> &ParamSet {
         &self.params
@@ -255,8 +242,7 @@ impl Method for Uniad {
         let distance = distance(features.clone(), rebuilt);
         let [batch, grid_height, grid_width, _] = distance.dims();
         let values: Vec<f32> = distance.into_data().try_to_vec().expect("features are f32");
-        // 16x16 pixels of the reference's 256x256: the same share of any picture.
-        let window = [height, width].map(|side| (side / 16).max(1));
+        let window = [height, width].map(|side| window_px(self.config.score_window, side));
         values
             .chunks(grid_height * grid_width)
             .take(batch)
@@ -311,6 +297,16 @@ mod tests {
         let method = build(&config, &Device::flex()).unwrap();
         assert_eq!(n_params(method.as_ref()), 24_521_560);
         assert_eq!(method.n_dead_values() / 10_000, 1310);
+    }
+
+    /// 16 pixels in ADer's pictures and in the original's; never none, never more than there are.
+    #[test]
+    fn windows_of_the_score() {
+        for preset in [Preset::Paper, Preset::Original] {
+            let config = recipe(preset).unwrap();
+            assert_eq!(window_px(config.uniad.score_window, config.data.width_px), 16);
+        }
+        assert_eq!([window_px(0.0, 64), window_px(1.0, 64)], [1, 64]);
     }
 
     #[test]
