@@ -22,6 +22,7 @@ use self::plan::{BenchFile, Job};
 use self::row::{Row, append, read_rows};
 use super::eval::evaluate_with_bar;
 use super::train::fit_with_bar;
+use crate::device::DeviceArg;
 use crate::failure::{Failure, Status};
 use crate::output::{Output, duration, peak_memory_mb, reset_peak_memory};
 
@@ -53,6 +54,8 @@ pub(crate) struct BenchArgs {
     /// How pixel metrics are computed
     #[arg(long, value_enum, default_value_t = ProtocolName::Exact)]
     protocol: ProtocolName,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 /// The definitions of the pixel metrics.
@@ -126,11 +129,11 @@ fn take(
     output: &mut Output,
 ) -> Result<Option<Row>, Failure> {
     let folder = args.out.join("runs").join(&job.id);
+    let device = args.device.open(output)?;
     reset_peak_memory();
-    let fitted =
-        fit_with_bar(&job.config, dataset, &folder, true, LoaderOptions::default(), output)?;
+    let loader = LoaderOptions::default();
+    let fitted = fit_with_bar(&job.config, dataset, &folder, true, loader, &device, output)?;
     let Some(model) = &fitted.model else { return Ok(None) };
-    let device = Device::flex();
     let detector = Detector::load(model, &device)?;
     let protocol = match args.protocol {
         ProtocolName::Exact => Protocol::Exact,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Device;
 use clap::Args;
 use mmad::latency::{Latency, measure_score, measure_step};
 use mmad::ops::profile::OpTime;
@@ -10,6 +9,7 @@ use mmad::run_file::RunConfig;
 use serde_json::json;
 
 use super::train::Settings;
+use crate::device::DeviceArg;
 use crate::failure::{Failure, Status};
 use crate::output::{Output, peak_memory_mb};
 
@@ -30,6 +30,8 @@ pub(crate) struct LatencyArgs {
     runs: usize,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 /// Operations that a person is shown.
@@ -37,7 +39,7 @@ const N_SHOWN: usize = 12;
 
 pub(crate) fn run(args: &LatencyArgs, output: &mut Output) -> Result<Status, Failure> {
     let mut config = args.settings.resolve()?;
-    let device = Device::flex();
+    let device = args.device.open(output)?;
     let (what, batch, latency) = if args.train {
         config.train.batch = args.batch.unwrap_or(config.train.batch);
         let latency = measure_step(&config, args.runs, &device)?;

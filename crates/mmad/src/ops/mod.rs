@@ -5,6 +5,8 @@
 //! order. [`mod@reference`] holds the twins.
 
 mod folded;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod host_op;
 mod linear;
 pub(crate) mod macs;
@@ -311,10 +313,14 @@ pub fn ss2d(
     let [_, _, states] = weights.a_log.dims();
     // Per direction and channel: the step, and per state its decay, its input and its output.
     macs::add(batch * pixels * channels * directions * (rank + 3 * states));
+    let shape = Ss2dShape { batch, pixels, channels, directions, rank, states };
+    #[cfg(feature = "gpu")]
+    if gpu::runs_here(&u) {
+        return gpu::ss2d(shape, u, projected, weights, table);
+    }
     if !runs_here(&u) {
         return reference::ss2d(u, projected, weights, table);
     }
-    let shape = Ss2dShape { batch, pixels, channels, directions, rank, states };
     let op = scan::Ss2dOp { shape, table: Arc::clone(table) };
     let ScanWeights { dt_weight, dt_bias, a_log, d_skip } = weights;
     let inputs: [Input; 6] =
