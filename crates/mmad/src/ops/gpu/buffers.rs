@@ -3,17 +3,19 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::backend::ops::IntTensorOps;
+use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::tensor::{DType, Shape, TensorData};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{CubeBackend, CubeDevice, cubecl};
+use cubecl::calculate_cube_count_elemwise;
 use cubecl::client::Client;
 use cubecl::prelude::*;
 use mmad_kernels::orders::DirectionTable;
 use mmad_kernels::scan::Ss2dShape;
 
+use super::carry::sum_terms;
 use super::math::SizesLaunch;
 
 /// Units of a cube, one channel each. Two warps: few units idle behind the last channel, and the
@@ -48,12 +50,31 @@ impl Inputs {
         empty_device_contiguous_dtype(self.client().clone(), device, Shape::from(shape), DType::F32)
     }
 
+    /// Sums `terms`, `[shape[0], n_terms, shape[1], shape[2]]`, over the second axis.
+    pub(super) fn sum(&self, terms: CubeTensor, n_terms: usize, shape: [usize; 3]) -> CubeTensor {
+        if n_terms == 1 {
+            return CubeBackend::float_reshape(terms, Shape::from(shape));
+        }
+        let sums = self.empty(shape);
+        let n_sums = shape.iter().product();
+        let units = CubeDim::new(self.client(), n_sums);
+        let cubes = calculate_cube_count_elemwise(self.client(), n_sums, units);
+        sum_terms::launch(
+            self.client(),
+            cubes,
+            units,
+            terms.into_buffer_arg(),
+            sums.clone().into_buffer_arg(),
+            n_terms,
+            shape[1] * shape[2],
+        );
+        sums
+    }
+
     pub(super) fn plan(&self, chunk: usize) -> Plan {
-        // The partial sums of a cube with many states would not fit into shared memory.
-        let block = match self.shape.states {
-            0..=24 => UNITS,
-            _ => UNITS / 2,
-        };
+        let Ss2dShape { channels, states, .. } = self.shape;
+        // A map of few channels leaves no unit idle, and many states fit into shared memory.
+        let block = if channels <= UNITS / 2 || states > 24 { UNITS / 2 } else { UNITS };
         Plan { shape: self.shape, chunk, block }
     }
 
@@ -114,15 +135,21 @@ impl Plan {
         CubeDim::new_1d(self.block as u32)
     }
 
+    /// Sequences: one per direction of every picture.
+    pub(super) fn sequences(&self) -> usize {
+        self.shape.batch * self.shape.directions
+    }
+
     /// One unit per channel and chunk of every sequence.
-    pub(super) fn cubes(&self, sequences: usize) -> CubeCount {
-        CubeCount::Static(self.blocks() as u32, self.chunks() as u32, sequences as u32)
+    pub(super) fn cubes(&self) -> CubeCount {
+        let [blocks, chunks] = [self.blocks(), self.chunks()].map(|n| n as u32);
+        CubeCount::Static(blocks, chunks, self.sequences() as u32)
     }
 
     /// One unit per channel and state of every sequence.
-    pub(super) fn carry_cubes(&self, sequences: usize) -> CubeCount {
+    pub(super) fn carry_cubes(&self) -> CubeCount {
         let width = self.shape.channels * self.shape.states;
-        CubeCount::Static(width.div_ceil(self.block) as u32, 1, sequences as u32)
+        CubeCount::Static(width.div_ceil(self.block) as u32, 1, self.sequences() as u32)
     }
 
     pub(super) fn sizes(&self) -> SizesLaunch {

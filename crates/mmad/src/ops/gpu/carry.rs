@@ -9,7 +9,7 @@
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-use super::math::{Sizes, pixel, place, rates, raw_step, registers, softplus, zeros};
+use super::math::{Sizes, own, pixel, place, rates, raw_step, registers, row, softplus, zeros};
 
 /// The end state of every chunk from a start state of zero, and the sum of its steps.
 ///
@@ -31,8 +31,7 @@ pub(super) fn chunk_ends(
     #[comptime] rank: usize,
     #[comptime] states: usize,
 ) {
-    let sequence = CUBE_POS_Z as usize;
-    let place = place(sizes, sequence / sizes.directions, sequence % sizes.directions);
+    let place = place(sizes);
     let row_len = comptime!(rank + 2 * states);
     let weight = registers(dt_weight, place.weight * rank, rank);
     let bias = dt_bias[place.weight];
@@ -41,9 +40,9 @@ pub(super) fn chunk_ends(
     let mut step_sum = 0.0f32;
     for step in 0..place.steps {
         let at = pixel(orders, sizes, &place, step);
-        let row = (at * sizes.directions + place.direction) * row_len;
+        let row = row(sizes, &place, at, row_len);
         let dt = softplus(raw_step(projected, row, &weight, bias, rank));
-        let input = dt * u[at * sizes.channels + place.channel];
+        let input = dt * u[own(sizes, &place, at)];
         #[unroll]
         for n in 0..states {
             state[n] = (dt * rates[n]).exp() * state[n] + input * projected[row + rank + n];
@@ -51,11 +50,10 @@ pub(super) fn chunk_ends(
         step_sum += dt;
     }
     if (ABSOLUTE_POS_X as usize) < sizes.channels {
-        let at = sequence * sizes.chunks + place.chunk;
-        step_sums[at * sizes.channels + place.channel] = step_sum;
+        step_sums[place.border * sizes.channels + place.channel] = step_sum;
         #[unroll]
         for n in 0..states {
-            ends[(at * states + n) * sizes.channels + place.channel] = state[n];
+            ends[(place.border * states + n) * sizes.channels + place.channel] = state[n];
         }
     }
 }

@@ -23,7 +23,8 @@ pub(super) struct Sizes {
 pub(super) struct Place {
     pub(super) picture: usize,
     pub(super) direction: usize,
-    pub(super) chunk: usize,
+    /// Index of the chunk among those of all pictures and directions.
+    pub(super) border: usize,
     /// A channel that exists, also for the units behind the last channel.
     pub(super) channel: usize,
     /// Index of the direction's channel in a weight: `direction · D + channel`.
@@ -34,16 +35,18 @@ pub(super) struct Place {
     pub(super) steps: usize,
 }
 
-/// The place of a unit whose cube is (block of channels, chunk, picture).
+/// The place of a unit whose cube is (block of channels, chunk, picture and direction).
 #[cube]
-pub(super) fn place(sizes: &Sizes, picture: usize, direction: usize) -> Place {
+pub(super) fn place(sizes: &Sizes) -> Place {
+    let sequence = CUBE_POS_Z as usize;
+    let direction = sequence % sizes.directions;
     let chunk = CUBE_POS_Y as usize;
     let start = chunk * sizes.chunk;
     let channel = clamp_max(ABSOLUTE_POS_X as usize, sizes.channels - 1);
     Place {
-        picture,
+        picture: sequence / sizes.directions,
         direction,
-        chunk,
+        border: sequence * sizes.chunks + chunk,
         channel,
         weight: direction * sizes.channels + channel,
         start,
@@ -51,16 +54,35 @@ pub(super) fn place(sizes: &Sizes, picture: usize, direction: usize) -> Place {
     }
 }
 
+/// The smaller of both.
 #[cube]
-fn clamp_max(x: usize, largest: usize) -> usize {
+pub(super) fn clamp_max(x: usize, largest: usize) -> usize {
     select(x > largest, largest, x)
 }
 
-/// Index of `(picture, pixel)` for step `step` of the chunk.
+/// The pixel that step `step` of the chunk visits.
 #[cube]
 pub(super) fn pixel(orders: &[u32], sizes: &Sizes, place: &Place, step: usize) -> usize {
-    let pixel = orders[place.direction * sizes.pixels + place.start + step] as usize;
-    place.picture * sizes.pixels + pixel
+    orders[place.direction * sizes.pixels + place.start + step] as usize
+}
+
+/// Index of the pixel's first projected number for the direction.
+#[cube]
+pub(super) fn row(sizes: &Sizes, place: &Place, pixel: usize, #[comptime] row_len: usize) -> usize {
+    ((place.picture * sizes.pixels + pixel) * sizes.directions + place.direction) * row_len
+}
+
+/// Index of the pixel's channel in a map.
+#[cube]
+pub(super) fn own(sizes: &Sizes, place: &Place, pixel: usize) -> usize {
+    (place.picture * sizes.pixels + pixel) * sizes.channels + place.channel
+}
+
+/// Index of the pixel's channel in maps of every direction, `[b, directions, pixels, channels]`.
+#[cube]
+pub(super) fn own_part(sizes: &Sizes, place: &Place, pixel: usize) -> usize {
+    let sequence = place.picture * sizes.directions + place.direction;
+    (sequence * sizes.pixels + pixel) * sizes.channels + place.channel
 }
 
 /// `n` neighbouring values in registers.

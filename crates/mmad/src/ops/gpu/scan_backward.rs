@@ -5,20 +5,23 @@
 //! It is cut into chunks as the states are. A unit scans its chunk forward, keeps the state before
 //! every step, and then walks back.
 //!
-//! Nothing is saved by the forward pass. No sum depends on which unit comes first: what units of one
-//! cube add goes through shared memory in the order of the channels, everything else through
-//! partial sums that [`sum_terms`] adds in order.
+//! Nothing is saved by the forward pass. No sum depends on which unit comes first: what the units of
+//! one cube add goes through shared memory in the order of the channels, everything else through
+//! partial sums that [`Inputs::sum`] adds in order.
 
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{Shape, Slice};
+use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{CubeBackend, cubecl};
-use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
 use super::buffers::Inputs;
-use super::carry::{carry_over, sum_terms};
-use super::math::{Sizes, pixel, place, rates, raw_step, registers, sigmoid, softplus, zeros};
+use super::carry::carry_over;
+use super::math::{
+    Sizes, clamp_max, own, own_part, pixel, place, rates, raw_step, registers, row, sigmoid,
+    softplus, zeros,
+};
 use super::scan_forward::chunk_starts;
 
 /// Steps of a chunk. Shorter than forward, because a unit keeps that many states.
@@ -29,13 +32,14 @@ const CHUNK: usize = 32;
 pub(super) fn backward(inputs: &Inputs, grad: CubeTensor) -> [CubeTensor; 6] {
     let plan = inputs.plan(CHUNK);
     let shape = inputs.shape;
-    let sequences = shape.batch * shape.directions;
+    let borders = plan.sequences() * plan.chunks();
+    let grad = into_contiguous(grad);
     let (starts, step_sums) = chunk_starts(inputs, &plan);
 
-    let adjoints = inputs.empty([sequences * plan.chunks(), shape.states, shape.channels]);
+    let adjoints = inputs.empty([borders, shape.states, shape.channels]);
     chunk_adjoints::launch(
         inputs.client(),
-        plan.cubes(sequences),
+        plan.cubes(),
         plan.units(),
         grad.clone().into_buffer_arg(),
         inputs.projected(),
@@ -50,7 +54,7 @@ pub(super) fn backward(inputs: &Inputs, grad: CubeTensor) -> [CubeTensor; 6] {
     );
     carry_over::launch(
         inputs.client(),
-        plan.carry_cubes(sequences),
+        plan.carry_cubes(),
         plan.units(),
         adjoints.clone().into_buffer_arg(),
         step_sums.into_buffer_arg(),
@@ -62,62 +66,51 @@ pub(super) fn backward(inputs: &Inputs, grad: CubeTensor) -> [CubeTensor; 6] {
 
     let n_params = shape.states + shape.rank + 2;
     let rows = shape.batch * shape.pixels * shape.directions;
-    let grad_u = inputs.empty([shape.batch, shape.pixels, shape.channels]);
+    let of_u = inputs.empty([plan.sequences(), shape.pixels, shape.channels]);
     let of_rows = inputs.empty([plan.blocks(), rows, shape.row()]);
-    let of_params =
-        inputs.empty([shape.batch * plan.chunks(), shape.directions * n_params, shape.channels]);
-    for direction in 0..shape.directions {
-        unscan_direction::launch(
-            inputs.client(),
-            plan.cubes(shape.batch),
-            plan.units(),
-            grad.clone().into_buffer_arg(),
-            inputs.u(),
-            inputs.projected(),
-            inputs.orders(),
-            inputs.dt_weight(),
-            inputs.dt_bias(),
-            inputs.a_log(),
-            inputs.d_skip(),
-            starts.clone().into_buffer_arg(),
-            adjoints.clone().into_buffer_arg(),
-            grad_u.clone().into_buffer_arg(),
-            of_rows.clone().into_buffer_arg(),
-            of_params.clone().into_buffer_arg(),
-            plan.sizes(),
-            direction,
-            rows,
-            shape.rank,
-            shape.states,
-            CHUNK,
-            plan.block(),
-            direction > 0,
-        );
-    }
+    let of_params = inputs.empty([borders, n_params, shape.channels]);
+    unscan_chunks::launch(
+        inputs.client(),
+        plan.cubes(),
+        plan.units(),
+        grad.into_buffer_arg(),
+        inputs.u(),
+        inputs.projected(),
+        inputs.orders(),
+        inputs.dt_weight(),
+        inputs.dt_bias(),
+        inputs.a_log(),
+        inputs.d_skip(),
+        starts.into_buffer_arg(),
+        adjoints.into_buffer_arg(),
+        of_u.clone().into_buffer_arg(),
+        of_rows.clone().into_buffer_arg(),
+        of_params.clone().into_buffer_arg(),
+        plan.sizes(),
+        rows,
+        shape.rank,
+        shape.states,
+        CHUNK,
+        plan.block(),
+    );
 
-    let grad_projected = sum(inputs, of_rows, 1, plan.blocks());
-    let grad_projected = CubeBackend::float_reshape(
-        grad_projected,
-        Shape::from([shape.batch, shape.pixels, shape.directions * shape.row()]),
-    );
-    let by_picture = sum(inputs, of_params, shape.batch, plan.chunks());
-    let params = sum(inputs, by_picture, 1, shape.batch);
-    let params = CubeBackend::float_reshape(
-        params,
-        Shape::from([shape.directions, n_params, shape.channels]),
-    );
+    let grad_u = inputs.sum(of_u, shape.directions, [shape.batch, shape.pixels, shape.channels]);
+    let grad_projected = inputs.sum(of_rows, plan.blocks(), [1, rows, shape.row()]);
+    let by_sequence =
+        inputs.sum(of_params, plan.chunks(), [plan.sequences(), n_params, shape.channels]);
+    let params =
+        inputs.sum(by_sequence, shape.batch, [1, shape.directions * n_params, shape.channels]);
+    let params = reshape(params, [shape.directions, n_params, shape.channels]);
     let per_channel = |from: usize, n: usize| {
         let part = [0..shape.directions, from..from + n, 0..shape.channels].map(Slice::from);
         let part = CubeBackend::float_slice(params.clone(), &part);
         CubeBackend::float_swap_dims(part, 1, 2)
     };
-    let flat = |tensor| {
-        CubeBackend::float_reshape(tensor, Shape::from([shape.directions, shape.channels]))
-    };
+    let flat = |tensor| reshape(tensor, [shape.directions, shape.channels]);
     let (states, rank) = (shape.states, shape.rank);
     [
         grad_u,
-        grad_projected,
+        reshape(grad_projected, [shape.batch, shape.pixels, shape.directions * shape.row()]),
         per_channel(states, rank),
         flat(per_channel(states + rank, 1)),
         per_channel(0, states),
@@ -125,25 +118,8 @@ pub(super) fn backward(inputs: &Inputs, grad: CubeTensor) -> [CubeTensor; 6] {
     ]
 }
 
-/// Sums `[outer, n_terms, inner]` over the middle axis.
-fn sum(inputs: &Inputs, terms: CubeTensor, outer: usize, n_terms: usize) -> CubeTensor {
-    if n_terms == 1 {
-        return terms;
-    }
-    let inner = terms.meta.num_elements() / (outer * n_terms);
-    let sums = inputs.empty([outer, inner, 1]);
-    let units = CubeDim::new(inputs.client(), outer * inner);
-    let cubes = calculate_cube_count_elemwise(inputs.client(), outer * inner, units);
-    sum_terms::launch(
-        inputs.client(),
-        cubes,
-        units,
-        terms.into_buffer_arg(),
-        sums.clone().into_buffer_arg(),
-        n_terms,
-        inner,
-    );
-    sums
+fn reshape<const D: usize>(tensor: CubeTensor, shape: [usize; D]) -> CubeTensor {
+    CubeBackend::float_reshape(tensor, Shape::from(shape))
 }
 
 /// What every chunk hands to the chunk before it when nothing comes from the one behind it.
@@ -167,8 +143,7 @@ fn chunk_adjoints(
     if ABSOLUTE_POS_X as usize >= sizes.channels {
         terminate!();
     }
-    let sequence = CUBE_POS_Z as usize;
-    let place = place(sizes, sequence / sizes.directions, sequence % sizes.directions);
+    let place = place(sizes);
     let row_len = comptime!(rank + 2 * states);
     let weight = registers(dt_weight, place.weight * rank, rank);
     let bias = dt_bias[place.weight];
@@ -176,33 +151,32 @@ fn chunk_adjoints(
     let mut adjoint = zeros(states);
     for visited in 0..place.steps {
         let at = pixel(orders, sizes, &place, place.steps - 1 - visited);
-        let row = (at * sizes.directions + place.direction) * row_len;
+        let row = row(sizes, &place, at, row_len);
         let dt = softplus(raw_step(projected, row, &weight, bias, rank));
-        let gy = grad[at * sizes.channels + place.channel];
+        let gy = grad[own(sizes, &place, at)];
         #[unroll]
         for n in 0..states {
             let here = adjoint[n] + projected[row + rank + states + n] * gy;
             adjoint[n] = (dt * rates[n]).exp() * here;
         }
     }
-    let at = (sequence * sizes.chunks + place.chunk) * states;
     #[unroll]
     for n in 0..states {
-        adjoints[(at + n) * sizes.channels + place.channel] = adjoint[n];
+        adjoints[(place.border * states + n) * sizes.channels + place.channel] = adjoint[n];
     }
 }
 
-/// The gradients of one direction of every picture.
+/// The gradients of every direction of every picture, before they are summed.
 ///
 /// # Shapes
 ///
-/// - `grad_u`: `[b, pixels, channels]`, written or added to
-/// - `of_rows`: `[blocks of channels, b, pixels, directions, rank + 2 · states]`, this direction
-///   written
-/// - `of_params`: `[b, chunks, directions, states + rank + 2, channels]`, this direction written:
-///   gradients of `a_log`, `dt_weight`, `dt_bias` and `d_skip`
+/// - `starts`, `adjoints`: `[b, directions, chunks, states, channels]`
+/// - `of_u`: `[b, directions, pixels, channels]`, written
+/// - `of_rows`: `[blocks of channels, b, pixels, directions, rank + 2 · states]`, written
+/// - `of_params`: `[b, directions, chunks, states + rank + 2, channels]`, written: gradients of
+///   `a_log`, `dt_weight`, `dt_bias` and `d_skip`
 #[cube(launch)]
-fn unscan_direction(
+fn unscan_chunks(
     grad: &[f32],
     u: &[f32],
     projected: &[f32],
@@ -213,36 +187,31 @@ fn unscan_direction(
     d_skip: &[f32],
     starts: &[f32],
     adjoints: &[f32],
-    grad_u: &mut [f32],
+    of_u: &mut [f32],
     of_rows: &mut [f32],
     of_params: &mut [f32],
     sizes: &Sizes,
-    direction: usize,
     rows: usize,
     #[comptime] rank: usize,
     #[comptime] states: usize,
     #[comptime] longest: usize,
     #[comptime] block: usize,
-    #[comptime] adds: bool,
 ) {
     // Units behind the last channel go along, because all units of a cube meet at every step; they
     // repeat the last channel, and nothing of theirs is summed or written.
     let exists = (ABSOLUTE_POS_X as usize) < sizes.channels;
     let unit = UNIT_POS_X as usize;
-    let place = place(sizes, CUBE_POS_Z as usize, direction);
+    let place = place(sizes);
     let row_len = comptime!(rank + 2 * states);
     let weight = registers(dt_weight, place.weight * rank, rank);
     let bias = dt_bias[place.weight];
     let rates = rates(a_log, &place, states);
     let skip = d_skip[place.weight];
-
-    let sequence = place.picture * sizes.directions + direction;
-    let border = (sequence * sizes.chunks + place.chunk) * states;
     let mut state = Array::<f32>::new(states);
     let mut adjoint = Array::<f32>::new(states);
     #[unroll]
     for n in 0..states {
-        let at = (border + n) * sizes.channels + place.channel;
+        let at = (place.border * states + n) * sizes.channels + place.channel;
         state[n] = starts[at];
         adjoint[n] = adjoints[at];
     }
@@ -250,9 +219,9 @@ fn unscan_direction(
     let mut before = Array::<f32>::new(comptime!(longest * states));
     for step in 0..place.steps {
         let at = pixel(orders, sizes, &place, step);
-        let row = (at * sizes.directions + direction) * row_len;
+        let row = row(sizes, &place, at, row_len);
         let dt = softplus(raw_step(projected, row, &weight, bias, rank));
-        let input = dt * u[at * sizes.channels + place.channel];
+        let input = dt * u[own(sizes, &place, at)];
         #[unroll]
         for n in 0..states {
             before[step * states + n] = state[n];
@@ -268,15 +237,17 @@ fn unscan_direction(
     // more than units, so that the sums below read different memory banks.
     let stride = comptime!(block + 1);
     let mut parts = Shared::<[f32]>::new_slice(comptime!((2 * states + 1) * (block + 1)));
+    let first_channel = CUBE_POS_X as usize * block;
+    let first_weight = (place.direction * sizes.channels + first_channel) * rank;
+    let n_here = clamp_max(block.runtime(), sizes.channels - first_channel);
     for visited in 0..place.steps {
         let step = place.steps - 1 - visited;
         let at = pixel(orders, sizes, &place, step);
-        let row = (at * sizes.directions + direction) * row_len;
+        let row = row(sizes, &place, at, row_len);
         let raw = raw_step(projected, row, &weight, bias, rank);
         let dt = softplus(raw);
-        let own = at * sizes.channels + place.channel;
-        let x = u[own];
-        let gy = grad[own];
+        let x = u[own(sizes, &place, at)];
+        let gy = grad[own(sizes, &place, at)];
         let mut grad_x = skip * gy;
         let mut grad_dt = 0.0f32;
         #[unroll]
@@ -303,21 +274,11 @@ fn unscan_direction(
         grad_bias += grad_raw;
         grad_skip += gy * x;
         if exists {
-            if adds {
-                grad_u[own] += grad_x;
-            } else {
-                grad_u[own] = grad_x;
-            }
+            of_u[own_part(sizes, &place, at)] = grad_x;
         }
         sync_cube();
 
-        let into = (CUBE_POS_X as usize * rows + at * sizes.directions + direction) * row_len;
-        let first_weight = (place.direction * sizes.channels + CUBE_POS_X as usize * block) * rank;
-        let n_here = select(
-            sizes.channels - CUBE_POS_X as usize * block < block,
-            sizes.channels - CUBE_POS_X as usize * block,
-            block.runtime(),
-        );
+        let into = CUBE_POS_X as usize * rows * row_len + row;
         let mut entry = unit;
         while entry < row_len {
             let mut sum = 0.0f32;
@@ -338,9 +299,7 @@ fn unscan_direction(
     }
 
     if exists {
-        let chunk = place.picture * sizes.chunks + place.chunk;
-        let n_params = comptime!(states + rank + 2);
-        let first = (chunk * sizes.directions + direction) * n_params;
+        let first = place.border * comptime!(states + rank + 2);
         #[unroll]
         for n in 0..states {
             // dA / d a_log = A.
