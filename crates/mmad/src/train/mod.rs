@@ -12,6 +12,7 @@
 
 pub mod adamw;
 pub mod checkpoint;
+mod fetch;
 pub mod log;
 pub mod optimiser;
 pub mod pictures;
