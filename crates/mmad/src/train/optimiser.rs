@@ -193,7 +193,7 @@ impl Optimiser {
             let rate = learning_rate * group.rate_factor;
             let decays =
                 group.decays_all || (param.shape().len() > 1 && param.leaf_name() != "bias");
-            let moved = |values: &[f32], grad: Option<&[f32]>| {
+            let mut moved = |values: &[f32], grad: Option<&[f32]>| {
                 let mut values = values.to_vec();
                 let zeros = if grad.is_none() { vec![0.0; values.len()] } else { Vec::new() };
                 let grad = grad.unwrap_or(&zeros);
