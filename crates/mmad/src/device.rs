@@ -166,20 +166,22 @@ mod gpu {
     use std::panic::catch_unwind;
 
     use burn::backend::DispatchDevice;
-    use burn::tensor::{Device, DeviceType};
+    use burn::tensor::Device;
     use burn_cubecl::CubeDevice;
 
     use super::{DeviceChoice, DeviceError, OpenDevice};
 
     pub(super) fn open(asked: DeviceChoice) -> Result<OpenDevice, DeviceError> {
-        let (kind, index) = match asked {
-            #[cfg(feature = "vulkan")]
-            DeviceChoice::Vulkan(index) => (DeviceType::Vulkan, index),
+        let (find, index): (fn() -> Vec<Device>, usize) = match asked {
+            #[cfg(feature = "wgpu")]
+            DeviceChoice::Vulkan(index) => (vulkan_devices, index),
             #[cfg(feature = "cuda")]
-            DeviceChoice::Cuda(index) => (DeviceType::Cuda, index),
+            DeviceChoice::Cuda(index) => {
+                (|| Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec(), index)
+            }
             _ => return Err(DeviceError::NotBuilt { asked }),
         };
-        let found = guarded(asked, move || Device::enumerate(kind).into_vec())?;
+        let found = guarded(asked, find)?;
         match found.get(index).cloned() {
             Some(device) => start(asked, device),
             None => Err(DeviceError::Missing {
@@ -187,6 +189,19 @@ mod gpu {
                 found: (0..found.len()).map(|index| format!("{}:{index}", asked.kind())).collect(),
             }),
         }
+    }
+
+    /// Every device that Vulkan has: discrete GPUs, integrated ones, virtual ones, software.
+    #[cfg(feature = "wgpu")]
+    fn vulkan_devices() -> Vec<Device> {
+        use burn::backend::{WgpuBackend, WgpuDevice, WgpuDeviceKind as Kind};
+        let kinds = [Kind::DiscreteGpu(0), Kind::IntegratedGpu(0), Kind::VirtualGpu(0), Kind::Cpu];
+        let of_kind = |kind| {
+            let seed = CubeDevice::Wgpu(WgpuDevice::new(kind).on(WgpuBackend::Vulkan));
+            CubeDevice::enumerate(seed.to_id())
+        };
+        let ids = kinds.into_iter().flat_map(of_kind);
+        ids.map(|id| Device::new(CubeDevice::from_id(id))).collect()
     }
 
     /// Opens the device by asking for its name.
@@ -199,7 +214,7 @@ mod gpu {
     }
 
     fn is_software(device: &Device) -> bool {
-        #[cfg(feature = "vulkan")]
+        #[cfg(feature = "wgpu")]
         if let DispatchDevice::Cube(CubeDevice::Wgpu(device)) = device.as_dispatch() {
             return device.kind == burn::backend::WgpuDeviceKind::Cpu;
         }

@@ -1,9 +1,9 @@
 //! The GPU path against the CPU and against 64-bit loops: values, gradients, training, scores.
 //!
-//! Needs the feature `vulkan` and a Vulkan driver; a software driver will do. Where there is none
+//! Needs the feature `wgpu` and a Vulkan driver; a software driver will do. Where there is none
 //! the tests say so and pass, unless `MMAD_GPU_TESTS=required`.
 
-#![cfg(feature = "vulkan")]
+#![cfg(feature = "wgpu")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr)]
 
 mod gpu {
