@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks and times `mmad` on a GPU, and prints one JSON object last.
 
-    cargo build --release -p mmad --features vulkan --example gpu_check
+    cargo build --release -p mmad --features wgpu --example gpu_check
     python3 scripts/gpu_check.py
 
 Needs nothing but Python 3, that program and a Vulkan driver, so both files can be carried to a
@@ -90,7 +90,7 @@ def main():
     if not args.program.is_file():
         sys.exit(
             f"error: there is no `{args.program}`\n\nhint: build it with `cargo build --release -p "
-            "mmad --features vulkan --example gpu_check`, or give `--program`"
+            "mmad --features wgpu --example gpu_check`, or give `--program`"
         )
     if ctypes.util.find_library("vulkan") is None and args.device.startswith("vulkan"):
         print("note: the Vulkan loader (libvulkan.so.1) was not found", file=sys.stderr)

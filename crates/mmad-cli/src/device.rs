@@ -11,7 +11,7 @@ use crate::output::Output;
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct DeviceArg {
     /// Where to compute: `cpu`, `vulkan` or `vulkan:1` (a GPU; needs a build with the feature
-    /// `vulkan`), `cuda` (untested), or `auto`: a GPU where there is one
+    /// `wgpu`), `cuda` (untested), or `auto`: a GPU where there is one
     #[arg(long, env = "MMAD_DEVICE", value_name = "NAME", default_value = "cpu", value_parser = choice)]
     device: DeviceChoice,
 }

@@ -1,7 +1,7 @@
 //! Checks a GPU against the CPU, and times it. Prints one JSON object per call.
 //!
 //! ```sh
-//! cargo build --release -p mmad --features vulkan --example gpu_check
+//! cargo build --release -p mmad --features wgpu --example gpu_check
 //! target/release/examples/gpu_check vulkan check
 //! ```
 //!

@@ -78,7 +78,7 @@ impl DeviceError {
             Self::NotBuilt { asked } => format!(
                 "build it with `cargo build --release -p mmad-cli --features {}`, or use \
                  `--device cpu`",
-                asked.kind()
+                if matches!(asked, DeviceChoice::Cuda(_)) { "cuda" } else { "wgpu" }
             ),
             Self::Missing { asked: DeviceChoice::Vulkan(_), .. } => {
                 "install a Vulkan driver of the GPU's maker, see with `vulkaninfo --summary` what it \
@@ -165,9 +165,7 @@ mod gpu {
 mod gpu {
     use std::panic::catch_unwind;
 
-    use burn::backend::DispatchDevice;
     use burn::tensor::Device;
-    use burn_cubecl::CubeDevice;
 
     use super::{DeviceChoice, DeviceError, OpenDevice};
 
@@ -195,6 +193,8 @@ mod gpu {
     #[cfg(feature = "wgpu")]
     fn vulkan_devices() -> Vec<Device> {
         use burn::backend::{WgpuBackend, WgpuDevice, WgpuDeviceKind as Kind};
+        use burn_cubecl::CubeDevice;
+
         let kinds = [Kind::DiscreteGpu(0), Kind::IntegratedGpu(0), Kind::VirtualGpu(0), Kind::Cpu];
         let of_kind = |kind| {
             let seed = CubeDevice::Wgpu(WgpuDevice::new(kind).on(WgpuBackend::Vulkan));
@@ -213,11 +213,19 @@ mod gpu {
         Ok(OpenDevice { device, name: format!("{name} ({asked})"), is_software })
     }
 
+    #[cfg(feature = "wgpu")]
     fn is_software(device: &Device) -> bool {
-        #[cfg(feature = "wgpu")]
-        if let DispatchDevice::Cube(CubeDevice::Wgpu(device)) = device.as_dispatch() {
-            return device.kind == burn::backend::WgpuDeviceKind::Cpu;
+        use burn::backend::{DispatchDevice, WgpuDeviceKind};
+        use burn_cubecl::CubeDevice;
+
+        match device.as_dispatch() {
+            DispatchDevice::Cube(CubeDevice::Wgpu(device)) => device.kind == WgpuDeviceKind::Cpu,
+            _ => false,
         }
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    fn is_software(_: &Device) -> bool {
         false
     }
 
@@ -264,6 +272,6 @@ mod tests {
     fn a_build_without_gpus_says_how_to_get_one_with() {
         let error = DeviceChoice::Vulkan(0).open().unwrap_err();
         assert_eq!(error.to_string(), "this program was built without support for `vulkan`");
-        assert!(error.hint().unwrap().contains("--features vulkan"));
+        assert!(error.hint().unwrap().contains("--features wgpu"));
     }
 }
