@@ -76,14 +76,24 @@ fn step(entry: &MethodEntry, device: &Device) -> Step {
     let gradients = loss.backward();
     let of_params =
         params.trained().map(|param| (param.name().to_owned(), param.grad(&gradients))).collect();
-    optimiser.step(params, &gradients, 0, 1e-3);
+    optimiser.step(params, &gradients, 0, RATE);
     let weights = params.iter().filter(|param| param.role() != Role::Frozen);
     let weights = weights.map(|param| (param.name().to_owned(), param.values())).collect();
     Step { seen: maps, loss: value, gradients: of_params, weights }
 }
 
-/// Loss 1e-5, gradients 2e-3 of the largest of all, which errors of a deep network reach, running
-/// statistics and weights 1e-4.
+/// Learning rate of the step.
+const RATE: f64 = 1e-3;
+
+/// Length of a vector.
+fn norm(x: impl Iterator<Item = f32>) -> f64 {
+    x.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Loss and maps within 1e-5. All gradients together within 2e-3 of their length, and those of each
+/// parameter within 5e-2: where a ReLU meets a zero, rounding decides which side it falls on. A bias
+/// before a batch norm has no gradient but rounding, so 1e-6 of the whole length is free. AdamW
+/// makes a full step of such noise, so single weights may be two steps apart, but not many.
 #[test]
 fn a_training_step_of_mmad_is_that_of_the_cpu() {
     let Some(gpu) = gpu() else { return };
@@ -93,21 +103,38 @@ fn a_training_step_of_mmad_is_that_of_the_cpu() {
         assert_close("maps of the encoder", found, wanted, 1e-5);
     }
     assert_close("loss", &[found.loss], &[wanted.loss], 1e-5);
+
+    let mut squares_apart = 0.0;
+    let whole = norm(wanted.gradients.iter().flat_map(|(_, grad)| grad.iter().flatten().copied()));
     for ((name, found), (_, wanted)) in found.gradients.iter().zip(&wanted.gradients) {
-        match (found, wanted) {
-            (Some(found), Some(wanted)) => {
-                let l = wanted.iter().fold(0.0_f32, |m, x| m.max(x.abs()));
-                let w = found.iter().zip(wanted).fold(0.0_f32, |m, (a, b)| m.max((a - b).abs()));
-                if w / l > 2e-4 {
-                    eprintln!("GRAD {name} {} of {l}", w / l);
-                }
-            }
-            (found, wanted) => assert_eq!(found.is_some(), wanted.is_some(), "{name}"),
+        assert_eq!(found.is_some(), wanted.is_some(), "{name}");
+        let (Some(found), Some(wanted)) = (found, wanted) else { continue };
+        let apart = norm(found.iter().zip(wanted).map(|(a, b)| a - b));
+        let own = norm(wanted.iter().copied());
+        assert!(apart <= 5e-2 * own + 1e-6 * whole, "{name}: {apart} apart of {own}");
+        squares_apart += apart * apart;
+    }
+    let apart = squares_apart.sqrt();
+    assert!(apart <= 2e-3 * whole, "all gradients: {apart} apart of {whole}");
+
+    let (mut sum, mut n_values) = (0.0, 0);
+    for ((name, found), (_, wanted)) in found.weights.iter().zip(&wanted.weights) {
+        if name.contains("running_") {
+            assert_close(name, found, wanted, 1e-4);
+            continue;
+        }
+        for (found, wanted) in found.iter().zip(wanted) {
+            let apart = f64::from((found - wanted).abs());
+            assert!(apart <= 2.1 * RATE, "{name}: {apart} apart");
+            sum += apart;
+            n_values += 1;
         }
     }
-    for ((name, found), (_, wanted)) in found.weights.iter().zip(&wanted.weights) {
-        assert_close(name, found, wanted, 1e-2);
-    }
+    assert!(
+        sum / f64::from(n_values) <= 0.05 * RATE,
+        "{} apart on average",
+        sum / f64::from(n_values)
+    );
 }
 
 struct Silent;
