@@ -111,6 +111,7 @@ with_hint! {
     mmad::calibrate::CalibrationError => Status::Error,
     mmad::compare::CompareError => Status::Error,
     mmad::detector::DetectorError => Status::Error,
+    mmad::device::DeviceError => Status::Error,
     mmad::evaluate::EvaluateError => Status::Error,
     mmad::fit::FitError => Status::Error,
     mmad::import::ImportError => Status::Error,

@@ -2,6 +2,7 @@
 
 mod allocator;
 mod commands;
+mod device;
 mod failure;
 mod machine;
 mod output;

@@ -7,6 +7,7 @@ pub mod calibrate;
 pub mod compare;
 pub mod decisions;
 pub mod detector;
+pub mod device;
 pub mod encoder;
 pub mod evaluate;
 pub mod fit;

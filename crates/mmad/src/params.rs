@@ -153,20 +153,26 @@ impl Param {
     }
 
     /// Sum of the squares of its gradient; 0 where the loss does not depend on it.
-    ///
-    /// Summed in parts of a fixed size, so that the bits do not depend on the threads.
     pub fn grad_squares(&self, gradients: &Gradients) -> f64 {
-        const PART: usize = 1 << 14;
-        let square = |x: &f32| f64::from(*x) * f64::from(*x);
-        for_any_rank!(&self.weight, weight => weight.get().grad(gradients).map_or(0.0, |grad| {
-            with_values(grad, |grad| {
-                let parts: Vec<f64> = grad
-                    .par_chunks(PART)
-                    .map(|part| part.iter().map(square).sum::<f64>())
-                    .collect();
-                parts.iter().sum()
-            })
-        }))
+        for_any_rank!(&self.weight, weight => {
+            weight.get().grad(gradients).map_or(0.0, |grad| with_values(grad, squares))
+        })
+    }
+
+    /// Its values as one row, recording nothing.
+    pub(crate) fn flat_value(&self) -> Tensor<1> {
+        for_any_rank!(&self.weight, weight => {
+            let value = weight.get();
+            let value = if value.device().is_autodiff() { value.inner() } else { value };
+            value.reshape([self.len()])
+        })
+    }
+
+    /// Its gradient as one row; `None` where the loss does not depend on it.
+    pub(crate) fn flat_grad(&self, gradients: &Gradients) -> Option<Tensor<1>> {
+        for_any_rank!(&self.weight, weight => {
+            weight.get().grad(gradients).map(|grad| grad.reshape([self.len()]))
+        })
     }
 
     /// Replaces its values by what `update` makes of them and of the gradient, which is `None` where
@@ -207,6 +213,14 @@ impl Param {
             });
         });
     }
+}
+
+/// Sum of the squares, in parts of a fixed size, so that the bits do not depend on the threads.
+pub(crate) fn squares(values: &[f32]) -> f64 {
+    const PART: usize = 1 << 14;
+    let square = |x: &f32| f64::from(*x) * f64::from(*x);
+    let part = |part: &[f32]| part.iter().map(square).sum::<f64>();
+    values.par_chunks(PART).map(part).collect::<Vec<f64>>().iter().sum()
 }
 
 fn to_values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

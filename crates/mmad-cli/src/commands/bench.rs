@@ -26,6 +26,7 @@ use self::plan::{BenchFile, Job};
 use self::row::{Row, append, read_rows};
 use super::eval::{ProtocolName, evaluate_with_bar};
 use super::train::fit_with_bar;
+use crate::device::DeviceArg;
 use crate::failure::{Failure, Status};
 use crate::output::{Output, duration, peak_memory_mb, reset_peak_memory};
 
@@ -66,12 +67,14 @@ pub(crate) struct BenchArgs {
     latency: bool,
     #[command(flatten)]
     timing: Timing,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 pub(crate) fn run(args: &BenchArgs, output: &mut Output) -> Result<Status, Failure> {
     match &args.file {
         Some(file) => compare(args, file, output),
-        None => latency::run(&args.timing, output),
+        None => latency::run(&args.timing, &args.device, output),
     }
 }
 
@@ -134,11 +137,11 @@ fn take(
     output: &mut Output,
 ) -> Result<Option<Row>, Failure> {
     let folder = args.out.join("runs").join(&job.id);
+    let device = args.device.open(output)?;
     reset_peak_memory();
-    let fitted =
-        fit_with_bar(&job.config, dataset, &folder, true, LoaderOptions::default(), output)?;
+    let loader = LoaderOptions::default();
+    let fitted = fit_with_bar(&job.config, dataset, &folder, true, loader, &device, output)?;
     let Some(model) = &fitted.model else { return Ok(None) };
-    let device = Device::flex();
     let detector = Detector::load(model, &device)?;
     let options = MetricOptions { protocol: args.protocol.into(), ..MetricOptions::default() };
     // The classes of the run, which may be some of the data set's.

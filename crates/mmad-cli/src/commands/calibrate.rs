@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use clap::Args;
 use mmad::calibrate::{
     Basis, Calibration, ClassCalibration, ClassScores, Plan, RateInterval, Rule, Source,
@@ -14,6 +13,7 @@ use mmad::score_list::{PictureScore, by_class};
 use mmad_data::{Dataset, LoaderOptions, Sample};
 use serde::Deserialize;
 
+use crate::device::DeviceArg;
 use crate::failure::{Failure, Status};
 use crate::output::Output;
 
@@ -65,6 +65,8 @@ pub(crate) struct CalibrateArgs {
     /// Review threshold by hand, as in `--set-review bottle=0.1`; may be given several times
     #[arg(long, value_name = "CLASS=SCORE")]
     set_review: Vec<String>,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 fn parse_costs(text: &str) -> Result<(f64, f64), String> {
@@ -113,11 +115,11 @@ pub(crate) fn run(args: &CalibrateArgs, output: &mut Output) -> Result<Status, F
     let new = match (&args.data, &args.good, &args.scores) {
         (Some(folder), ..) => {
             let pictures = part(&Dataset::open(folder)?, &file.card.config)?.calibration;
-            Some((score(&args.model, &pictures, output, &mut status)?, Source::HeldOut))
+            Some((score(args, &pictures, output, &mut status)?, Source::HeldOut))
         }
         (_, Some(folder), _) => {
             let pictures = good_pictures(folder, &file.card.classes)?;
-            Some((score(&args.model, &pictures, output, &mut status)?, Source::GoodPictures))
+            Some((score(args, &pictures, output, &mut status)?, Source::GoodPictures))
         }
         (.., Some(path)) => Some((read_scores(path, &file)?, Source::ScoresFile)),
         _ => None,
@@ -186,12 +188,13 @@ fn parse_assignment<'a>(
 }
 
 fn score(
-    model: &Path,
+    args: &CalibrateArgs,
     pictures: &[Sample],
     output: &mut Output,
     status: &mut Status,
 ) -> Result<Vec<ClassScores>, Failure> {
-    let detector = Detector::load(model, &Device::flex())?;
+    let device = args.device.open(output)?;
+    let detector = Detector::load(&args.model, &device)?;
     output.note(&format!("scoring {} good pictures", pictures.len()));
     let found = score_good(&detector, pictures, &LoaderOptions::default())?;
     for error in &found.unreadable {

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use burn::tensor::Device;
 use clap::Args;
 use mmad::detector::Detector;
 use mmad::run_file::{Preset, RunConfig};
@@ -14,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::eval::{evaluate_with_bar, write_results};
 use super::train::{above_zero, fit_with_bar, save_config};
+use crate::device::DeviceArg;
 use crate::failure::{Failure, Status};
 use crate::output::{Output, duration, peak_memory_mb};
 use crate::report_page::write_report;
@@ -40,6 +40,8 @@ pub(crate) struct DemoArgs {
     /// Good training pictures per class
     #[arg(long, value_name = "N", default_value_t = 400)]
     train: usize,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 /// A file that marks a folder as a demo's, so that nothing else is ever deleted.
@@ -47,6 +49,7 @@ const MARK: &str = ".mmad-demo";
 
 pub(crate) fn run(args: &DemoArgs, output: &mut Output) -> Result<Status, Failure> {
     let start = Instant::now();
+    let device = args.device.open(output)?;
     let mut config = RunConfig::preset(Preset::Quick);
     config.seed = args.seed;
     config.train.minutes = above_zero(args.minutes)?;
@@ -73,14 +76,14 @@ pub(crate) fn run(args: &DemoArgs, output: &mut Output) -> Result<Status, Failur
 
     let run_folder = args.out.join("run");
     save_config(&run_folder, &config)?;
-    let fitted =
-        fit_with_bar(&config, &dataset, &run_folder, false, LoaderOptions::default(), output)?;
+    let loader = LoaderOptions::default();
+    let fitted = fit_with_bar(&config, &dataset, &run_folder, false, loader, &device, output)?;
     let Some(model) = fitted.model else {
         output.line("stopped")?;
         output.object(&json!({ "complete": false, "steps": fitted.trained.progress.step }))?;
         return Ok(Status::Ok);
     };
-    let detector = Detector::load(&model, &Device::flex())?;
+    let detector = Detector::load(&model, &device)?;
     let options = MetricOptions::default();
     let result = evaluate_with_bar(&detector, &dataset, &options, true, output)?;
     let report = args.out.join("report.html");

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use burn::tensor::Device;
 use clap::{Args, Subcommand};
 use mmad::pretrain::{PretrainConfig, pretrain};
 use mmad_weights::{Precision, write_safetensors};
 
+use crate::device::DeviceArg;
 use crate::failure::{Failure, Status};
 use crate::output::{Output, duration};
 
@@ -41,11 +41,15 @@ enum EncoderCommand {
         /// Largest learning rate
         #[arg(long, value_name = "RATE", default_value_t = PretrainConfig::default().learning_rate)]
         learning_rate: f64,
+        #[command(flatten)]
+        device: DeviceArg,
     },
 }
 
 pub(crate) fn run(args: &EncoderArgs, output: &mut Output) -> Result<Status, Failure> {
-    let EncoderCommand::Train { out, seed, steps, batch, size, learning_rate } = &args.command;
+    let EncoderCommand::Train { out, seed, steps, batch, size, learning_rate, device } =
+        &args.command;
+    let device = device.open(output)?;
     let config = PretrainConfig {
         seed: *seed,
         steps: *steps,
@@ -56,7 +60,7 @@ pub(crate) fn run(args: &EncoderArgs, output: &mut Output) -> Result<Status, Fai
     let start = Instant::now();
     let mut bar = output.bar(config.steps, "steps").label("encoder");
     let (mut loss, mut accuracy) = (f64::NAN, f64::NAN);
-    let state = pretrain(&config, &Device::flex(), &mut |step| {
+    let state = pretrain(&config, &device, &mut |step| {
         // The share of right answers is noisy from batch to batch.
         let share = if step.step == 1 { 1.0 } else { 0.02 };
         loss = if loss.is_nan() { step.loss } else { loss + share * (step.loss - loss) };

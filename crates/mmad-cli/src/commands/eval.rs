@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use mmad::calibrate::ScoreScale;
 use mmad::detector::Detector;
@@ -14,6 +13,7 @@ use mmad_metrics::{Evaluation, METRICS, MetricOptions, Protocol};
 use mmad_report::{MetricColumn, ResultTable};
 use serde_json::{Value, json};
 
+use crate::device::DeviceArg;
 use crate::failure::{Failure, Status};
 use crate::output::{Bar, Output, peak_memory_mb};
 use crate::report_page::{ReportParts, write_report};
@@ -42,6 +42,8 @@ pub(crate) struct EvalArgs {
     /// False positive rate up to which AU-PRO is taken
     #[arg(long, value_name = "RATE", default_value_t = 0.3)]
     pro_limit: f64,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 /// The definitions of the pixel metrics.
@@ -81,7 +83,8 @@ pub(crate) fn run(args: &EvalArgs, output: &mut Output) -> Result<Status, Failur
         dataset = dataset.with_classes(&args.classes)?;
     }
     output.note(&dataset.describe());
-    let detector = Detector::load(&args.model, &Device::flex())?;
+    let device = args.device.open(output)?;
+    let detector = Detector::load(&args.model, &device)?;
     let options = MetricOptions { pro_fpr_limit: args.pro_limit, protocol: args.protocol.into() };
     let result = evaluate_with_bar(&detector, &dataset, &options, args.report.is_some(), output)?;
 

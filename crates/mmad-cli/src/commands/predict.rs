@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use burn::tensor::Device;
 use clap::Args;
 use mmad::calibrate::{ScoreScale, Verdict};
 use mmad::detector::Detector;
@@ -16,6 +15,7 @@ use mmad_report::{
 };
 use serde::Serialize;
 
+use crate::device::DeviceArg;
 use crate::failure::{Failure, Status};
 use crate::output::Output;
 
@@ -49,6 +49,8 @@ pub(crate) struct PredictArgs {
     /// Window of pictures with more than 8 bits: `auto`, `full`, or `LOW,HIGH`
     #[arg(long, value_name = "RANGE", default_value = "auto")]
     bit_range: BitRange,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 /// What is said about one picture.
@@ -92,7 +94,8 @@ pub(crate) fn run(args: &PredictArgs, output: &mut Output) -> Result<Status, Fai
             "give a raw score above 0; `mmad calibrate MODEL` shows the model's",
         ));
     }
-    let detector = Detector::load(&args.model, &Device::flex())?;
+    let device = args.device.open(output)?;
+    let detector = Detector::load(&args.model, &device)?;
     if let Some(class) = &args.class {
         let card = detector.card();
         let has_threshold = card.calibration.as_ref().is_some_and(|c| c.class(class).is_some());

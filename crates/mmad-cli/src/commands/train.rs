@@ -14,6 +14,7 @@ use mmad::train::plan::Plan;
 use mmad_data::{CacheOptions, Dataset, HoldOut, LoaderOptions, PictureCache, Preprocess};
 use serde_json::json;
 
+use crate::device::DeviceArg;
 use crate::failure::{Failure, Status};
 use crate::output::{Bar, Output, duration, peak_memory_mb};
 
@@ -40,6 +41,8 @@ pub(crate) struct TrainArgs {
     /// Print the configuration and stop
     #[arg(long)]
     print_config: bool,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 /// What decides a configuration, shared with `mmad config`.
@@ -166,6 +169,7 @@ pub(crate) fn run(args: &TrainArgs, output: &mut Output) -> Result<Status, Failu
         let message = format!("`{}` already holds a run", args.out.display());
         return Err(Failure::new(message, "go on with `--resume`, or choose another `--out`"));
     }
+    let device = args.device.open(output)?;
     let dataset = Dataset::open(&args.data)?;
     output.note(&dataset.describe());
     let parts = part(&dataset, &config)?;
@@ -176,7 +180,7 @@ pub(crate) fn run(args: &TrainArgs, output: &mut Output) -> Result<Status, Failu
     ));
     save_config(&args.out, &config)?;
     let loader = loader(args, &config, parts, output)?;
-    let fitted = fit_with_bar(&config, &dataset, &args.out, args.resume, loader, output)?;
+    let fitted = fit_with_bar(&config, &dataset, &args.out, args.resume, loader, &device, output)?;
     finish(&fitted, &args.out, output)
 }
 
@@ -227,6 +231,7 @@ pub(crate) fn fit_with_bar(
     folder: &Path,
     resume: bool,
     loader: LoaderOptions,
+    device: &Device,
     output: &mut Output,
 ) -> Result<Fitted, Failure> {
     let mut watch = BarWatch {
@@ -236,7 +241,7 @@ pub(crate) fn fit_with_bar(
         budget: config.train.minutes > 0.0,
         output,
     };
-    let fit_args = Fit { config, dataset, folder, resume, loader, device: Device::flex() };
+    let fit_args = Fit { config, dataset, folder, resume, loader, device: device.clone() };
     let fitted = fit(&fit_args, &mut watch);
     watch.bar.finish();
     Ok(fitted?)

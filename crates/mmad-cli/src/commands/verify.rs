@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::Device;
 use clap::Args;
 use mmad::detector::{Detector, SelfTest};
 
+use crate::device::DeviceArg;
 use crate::failure::{Failure, Status};
 use crate::output::Output;
 
@@ -15,10 +15,13 @@ pub(crate) struct VerifyArgs {
     /// Model file
     #[arg(value_name = "MODEL")]
     model: PathBuf,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 pub(crate) fn run(args: &VerifyArgs, output: &mut Output) -> Result<Status, Failure> {
-    let (detector, tests) = Detector::verify(&args.model, &Device::flex())?;
+    let device = args.device.open(output)?;
+    let (detector, tests) = Detector::verify(&args.model, &device)?;
     let card = detector.card();
     let data = &card.config.data;
     for (i, SelfTest { expected, found }) in tests.iter().enumerate() {

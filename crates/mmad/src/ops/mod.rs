@@ -5,6 +5,8 @@
 //! order. [`mod@reference`] holds the twins.
 
 mod folded;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod host_op;
 mod linear;
 pub(crate) mod macs;
@@ -313,6 +315,10 @@ pub fn ss2d(
     let [_, _, states] = weights.a_log.dims();
     let shape = Ss2dShape { batch, pixels, channels, directions, rank, states };
     macs::add(batch * pixels * channels * directions * scan_macs(shape));
+    #[cfg(feature = "gpu")]
+    if gpu::runs_here(&u) {
+        return gpu::ss2d(shape, u, projected, weights, table);
+    }
     if !runs_here(&u) {
         return reference::ss2d(u, projected, weights, table);
     }

@@ -13,6 +13,7 @@
 pub mod adamw;
 pub mod checkpoint;
 pub mod feature_cache;
+mod fetch;
 pub mod log;
 pub mod optimiser;
 pub mod pictures;

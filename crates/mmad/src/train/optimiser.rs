@@ -3,8 +3,9 @@
 use burn::tensor::Gradients;
 
 use super::adamw::{AdamWConfig, Moments, Update};
+use super::fetch::Fetched;
 use super::sgd;
-use crate::params::{Param, ParamSet};
+use crate::params::{Param, ParamSet, squares};
 
 /// Parameters that are moved alike.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,7 +172,10 @@ impl Optimiser {
         phase: usize,
         learning_rate: f64,
     ) -> Norms {
-        let norms = self.norms(params, gradients, phase);
+        let is_moved =
+            |index: usize, _: &Param| self.groups[self.group_of[index]].is_moved_in(phase);
+        let fetched = Fetched::of(params, gradients, is_moved);
+        let norms = self.norms(params, gradients, fetched.as_ref(), phase);
         if !norms.total.is_finite() {
             return norms;
         }
@@ -179,7 +183,7 @@ impl Optimiser {
             *n_steps += u64::from(group.is_moved_in(phase));
         }
         let parts = params.trained().zip(&self.group_of).zip(&mut self.moments);
-        for ((param, &group_index), moments) in parts {
+        for (index, ((param, &group_index), moments)) in parts.enumerate() {
             let group = &self.groups[group_index];
             if !group.is_moved_in(phase) {
                 continue;
@@ -189,7 +193,7 @@ impl Optimiser {
             let rate = learning_rate * group.rate_factor;
             let decays =
                 group.decays_all || (param.shape().len() > 1 && param.leaf_name() != "bias");
-            param.update(gradients, |values, grad| {
+            let mut moved = |values: &[f32], grad: Option<&[f32]>| {
                 let mut values = values.to_vec();
                 let zeros = if grad.is_none() { vec![0.0; values.len()] } else { Vec::new() };
                 let grad = grad.unwrap_or(&zeros);
@@ -211,18 +215,34 @@ impl Optimiser {
                     }
                 }
                 values
-            });
+            };
+            match &fetched {
+                None => param.update(gradients, moved),
+                Some(fetched) => {
+                    let copy = fetched.copy(index);
+                    param.set_values(moved(&copy.values, copy.grad.as_deref()));
+                }
+            }
         }
         norms
     }
 
-    fn norms(&self, params: &ParamSet, gradients: &Gradients, phase: usize) -> Norms {
+    fn norms(
+        &self,
+        params: &ParamSet,
+        gradients: &Gradients,
+        fetched: Option<&Fetched>,
+        phase: usize,
+    ) -> Norms {
         let n_sets = self.groups.iter().map(|group| group.clip_set + 1).max().unwrap_or(0);
         let mut squares_of_set = vec![0.0; n_sets];
-        for (param, &group) in params.trained().zip(&self.group_of) {
+        for (index, (param, &group)) in params.trained().zip(&self.group_of).enumerate() {
             let group = &self.groups[group];
             if group.is_moved_in(phase) {
-                squares_of_set[group.clip_set] += param.grad_squares(gradients);
+                squares_of_set[group.clip_set] += match fetched {
+                    None => param.grad_squares(gradients),
+                    Some(fetched) => fetched.copy(index).grad.as_deref().map_or(0.0, squares),
+                };
             }
         }
         Norms { total: squares_of_set.iter().sum::<f64>().sqrt(), squares_of_set }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::plot::{Point, svg};
 use crate::commands::train::Settings;
+use crate::device::DeviceArg;
 use crate::failure::{Failure, Status};
 use crate::output::{Output, peak_memory_mb, reset_peak_memory};
 
@@ -53,7 +54,12 @@ pub(super) struct Timing {
 /// Operations that a person is shown.
 const N_SHOWN: usize = 12;
 
-pub(super) fn run(args: &Timing, output: &mut Output) -> Result<Status, Failure> {
+pub(super) fn run(
+    args: &Timing,
+    device: &DeviceArg,
+    output: &mut Output,
+) -> Result<Status, Failure> {
+    let device = device.open(output)?;
     let mut config = args.settings.resolve()?;
     if args.train {
         config.train.batch = args.batch.unwrap_or(config.train.batch);
@@ -64,7 +70,7 @@ pub(super) fn run(args: &Timing, output: &mut Output) -> Result<Status, Failure>
     let mut points = Vec::new();
     for side_px in sides {
         (config.data.height_px, config.data.width_px) = (side_px, side_px);
-        let (object, min_ms) = measure(args, &config, output)?;
+        let (object, min_ms) = measure(args, &config, &device, output)?;
         found.push(object);
         points.push(Point { side_px, ms: min_ms });
     }
@@ -94,15 +100,15 @@ pub(super) fn run(args: &Timing, output: &mut Output) -> Result<Status, Failure>
 fn measure(
     args: &Timing,
     config: &RunConfig,
+    device: &Device,
     output: &mut Output,
 ) -> Result<(Value, f64), Failure> {
-    let device = Device::flex();
     reset_peak_memory();
     let (what, batch, latency) = if args.train {
-        ("training step", config.train.batch, measure_step(config, args.runs, &device)?)
+        ("training step", config.train.batch, measure_step(config, args.runs, device)?)
     } else {
         let batch = args.batch.unwrap_or(1).max(1);
-        ("score", batch, measure_score(config, batch, args.runs, &device)?)
+        ("score", batch, measure_score(config, batch, args.runs, device)?)
     };
     show(config, what, batch, &latency, output)?;
     let Latency { runs_s, parts_s, ops } = &latency;

@@ -1,0 +1,188 @@
+//! Whole methods on the GPU: losses, gradients, a training step, and the scores of a detector.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use mmad::detector::Detector;
+use mmad::fit::{Fit, fit};
+use mmad::method::{Method, MethodEntry, Observation};
+use mmad::methods::{METHODS, find};
+use mmad::mode::TrainStep;
+use mmad::params::Role;
+use mmad::random;
+use mmad::run_file::{Preset, RunConfig};
+use mmad::train::Watch;
+use mmad::train::log::LogLine;
+use mmad::train::optimiser::Optimiser;
+use mmad::train::plan::Plan;
+use mmad_data::{Dataset, LoaderOptions};
+use mmad_synthetic::{DatasetPlan, write_dataset};
+use rand::Rng as _;
+
+use super::super::{assert_close, gpu, values};
+
+/// Pixels of the pictures here: not square on purpose.
+const SIZE: [usize; 2] = [64, 96];
+
+fn small(entry: &MethodEntry) -> RunConfig {
+    let mut config = RunConfig::of(entry.id, Preset::Quick).unwrap();
+    [config.data.height_px, config.data.width_px] = SIZE;
+    config.mmad.widths = [16, 32, 64];
+    config.mmad.directions = 2;
+    config.mmad.states = 4;
+    config
+}
+
+fn images(n: usize, device: &Device) -> Tensor<4> {
+    let [height, width] = SIZE;
+    let mut rng = random::stream(1, "gpu pictures", 0);
+    let pixels = (0..n * height * width * 3).map(|_| rng.random_range(-2.0_f32..2.0)).collect();
+    Tensor::from_data(TensorData::new::<f32, _>(pixels, [n, height, width, 3]), device)
+}
+
+/// Maps and scores of every method with fresh weights: 1e-4 of the largest value.
+#[test]
+fn every_method_scores_as_on_the_cpu() {
+    let Some(gpu) = gpu() else { return };
+    for entry in METHODS {
+        let score = |device: &Device| {
+            let method = (entry.build)(&small(entry), device).unwrap();
+            method.score(&method.observe(images(2, device)), SIZE[0], SIZE[1])
+        };
+        for (found, wanted) in score(&gpu).iter().zip(&score(&Device::flex())) {
+            assert_close(entry.id, &found.map, &wanted.map, 1e-4);
+            assert_close(entry.id, &[found.score], &[wanted.score], 1e-4);
+        }
+    }
+}
+
+/// What a training step did: the maps that it saw, loss, gradients and weights by name.
+struct Step {
+    seen: Vec<Vec<f32>>,
+    loss: f32,
+    gradients: Vec<(String, Option<Vec<f32>>)>,
+    weights: Vec<(String, Vec<f32>)>,
+}
+
+fn step(entry: &MethodEntry, device: &Device) -> Step {
+    let config = small(entry);
+    let method: Box<dyn Method> = (entry.build)(&config, device).unwrap();
+    let params = method.params();
+    let mut optimiser = Optimiser::new(method.groups(&config.train), params);
+    params.track_only(|param| optimiser.moves(param, 0));
+    let seen = method.observe(images(3, device));
+    let maps = seen.iter().map(|map| values(map.clone())).collect();
+    let seen: Observation = seen.into_iter().map(Tensor::from_inner).collect();
+    let loss = method.loss(&seen, &TrainStep::new(random::stream(1, "gpu step", 0)));
+    let value = loss.clone().detach().into_scalar::<f32>();
+    let gradients = loss.backward();
+    let of_params =
+        params.trained().map(|param| (param.name().to_owned(), param.grad(&gradients))).collect();
+    optimiser.step(params, &gradients, 0, RATE);
+    let weights = params.iter().filter(|param| param.role() != Role::Frozen);
+    let weights = weights.map(|param| (param.name().to_owned(), param.values())).collect();
+    Step { seen: maps, loss: value, gradients: of_params, weights }
+}
+
+/// Learning rate of the step.
+const RATE: f64 = 1e-3;
+
+/// Length of a vector.
+fn norm(x: impl Iterator<Item = f32>) -> f64 {
+    x.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Loss and maps within 1e-5. All gradients together within 2e-3 of their length, and those of each
+/// parameter within 5e-2: where a ReLU meets a zero, rounding decides which side it falls on. A bias
+/// before a batch norm has no gradient but rounding, so 1e-6 of the whole length is free. AdamW
+/// makes a full step of such noise, so single weights may be two steps apart, but not many.
+#[test]
+fn a_training_step_of_mmad_is_that_of_the_cpu() {
+    let Some(gpu) = gpu() else { return };
+    let entry = find("mmad").unwrap();
+    let (found, wanted) = (step(entry, &gpu), step(entry, &Device::flex()));
+    for (found, wanted) in found.seen.iter().zip(&wanted.seen) {
+        assert_close("maps of the encoder", found, wanted, 1e-5);
+    }
+    assert_close("loss", &[found.loss], &[wanted.loss], 1e-5);
+
+    let mut squares_apart = 0.0;
+    let whole = norm(wanted.gradients.iter().flat_map(|(_, grad)| grad.iter().flatten().copied()));
+    for ((name, found), (_, wanted)) in found.gradients.iter().zip(&wanted.gradients) {
+        assert_eq!(found.is_some(), wanted.is_some(), "{name}");
+        let (Some(found), Some(wanted)) = (found, wanted) else { continue };
+        let apart = norm(found.iter().zip(wanted).map(|(a, b)| a - b));
+        let own = norm(wanted.iter().copied());
+        assert!(apart <= 5e-2 * own + 1e-6 * whole, "{name}: {apart} apart of {own}");
+        squares_apart += apart * apart;
+    }
+    let apart = squares_apart.sqrt();
+    assert!(apart <= 2e-3 * whole, "all gradients: {apart} apart of {whole}");
+
+    let (mut sum, mut n_values) = (0.0, 0);
+    for ((name, found), (_, wanted)) in found.weights.iter().zip(&wanted.weights) {
+        if name.contains("running_") {
+            assert_close(name, found, wanted, 1e-4);
+            continue;
+        }
+        for (found, wanted) in found.iter().zip(wanted) {
+            let apart = f64::from((found - wanted).abs());
+            assert!(apart <= 2.1 * RATE, "{name}: {apart} apart");
+            sum += apart;
+            n_values += 1;
+        }
+    }
+    assert!(
+        sum / f64::from(n_values) <= 0.05 * RATE,
+        "{} apart on average",
+        sum / f64::from(n_values)
+    );
+}
+
+struct Silent;
+
+impl Watch for Silent {
+    fn begin(&mut self, _: &Plan, _: u64) {}
+    fn step(&mut self, _: &LogLine, _: &Plan) {}
+    fn checkpoint(&mut self, _: u64) {}
+    fn should_stop(&mut self) -> bool {
+        false
+    }
+}
+
+/// A model that was trained on the GPU is loaded, passes its self-test and scores alike on both.
+#[test]
+fn a_detector_of_the_gpu_scores_alike_on_the_cpu() {
+    let Some(gpu) = gpu() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let pictures = folder.path().join("pictures");
+    let plan = DatasetPlan {
+        side_px: 64,
+        train_good: 6,
+        test_good: 2,
+        test_per_defect: 1,
+        classes: vec!["gear".to_owned()],
+        ..DatasetPlan::default()
+    };
+    write_dataset(&pictures, &plan).unwrap();
+    let dataset = Dataset::open(&pictures).unwrap();
+    let mut config = small(find("mmad").unwrap());
+    (config.train.minutes, config.train.epochs, config.train.batch) = (0.0, 2, 2);
+    let run = folder.path().join("run");
+    let fit_args = Fit {
+        config: &config,
+        dataset: &dataset,
+        folder: &run,
+        resume: false,
+        loader: LoaderOptions::default(),
+        device: gpu.clone(),
+    };
+    let model = fit(&fit_args, &mut Silent).unwrap().model.unwrap();
+
+    let detectors = [&gpu, &Device::flex()].map(|device| Detector::load(&model, device).unwrap());
+    for seed in 0..4 {
+        let mut rng = random::stream(seed, "gpu detector", 0);
+        let rgb: Vec<u8> = (0..SIZE[0] * SIZE[1] * 3).map(|_| rng.random()).collect();
+        let [found, wanted] = detectors.each_ref().map(|detector| detector.score_resized(&rgb));
+        assert_close("map", &found.map, &wanted.map, 1e-3);
+        assert_close("score", &[found.score], &[wanted.score], 1e-3);
+    }
+}
