@@ -21,9 +21,10 @@ use crate::input::ScoredImage;
 use crate::key_histogram::KeyHistogram;
 use crate::operating_points::{fpr_at_recall, recall_at_fpr};
 use crate::order::order_key;
-use crate::pixels::{Positive, push_positives, steps_of};
+use crate::pixels::{Positive, distinct_scores, push_positives};
+use crate::placement::{DistinctScores, Placed};
 use crate::precision_recall::{average_precision_of, f1_max_of};
-use crate::ranking::{Ranking, Step};
+use crate::ranking::Ranking;
 use crate::region_overlap::{FprPrecision, au_pro};
 use crate::roc::au_roc_of;
 
@@ -219,9 +220,9 @@ impl StreamingClass {
 
         let mut positives = self.positives.clone();
         positives.sort_unstable();
-        let (steps, found_regions) = steps_of(&positives);
+        let (scores, found_regions) = distinct_scores(&positives);
         drop(positives);
-        let extremes = self.extremes(steps);
+        let extremes = self.extremes(scores);
         let bounds = |metric: &dyn Fn(&Ranking) -> MetricValue| {
             if counts.pixels == 0 {
                 return Err(MetricError::NoGroundTruth { images: counts.images });
@@ -259,15 +260,16 @@ impl StreamingClass {
     }
 
     /// The rankings with all negatives of a bin above, and with all below the positives in it.
-    fn extremes(&self, steps: Vec<Step>) -> [Ranking; 2] {
+    fn extremes(&self, scores: DistinctScores) -> [Ranking; 2] {
         let total = self.negatives.total();
-        let (mut worst, mut best) = (steps.clone(), steps);
+        // Per score, from the highest down, the negatives above it and not above the next higher.
+        let (mut worst, mut best) = (Vec::new(), Vec::new());
         let mut bins = self.negatives.iter_from_highest().peekable();
-        // Negatives in bins above that of the step, and those in its own bin.
+        // Negatives in bins above that of the score, and those in its own bin.
         let (mut above, mut inside, mut inside_bin) = (0_u64, 0_u64, u32::MAX);
         let (mut above_worst, mut above_best) = (0_u64, 0_u64);
-        for (worst, best) in worst.iter_mut().zip(&mut best) {
-            let bin = self.negatives.bin(order_key(best.score));
+        for &key in scores.keys().iter().rev() {
+            let bin = self.negatives.bin(key);
             if bin != inside_bin {
                 above += inside;
                 (inside, inside_bin) = (0, bin);
@@ -278,11 +280,15 @@ impl StreamingClass {
             if let Some((_, count)) = bins.next_if(|(other, _)| *other == bin) {
                 inside = count;
             }
-            worst.negatives_above = above + inside - above_worst;
-            best.negatives_above = above - above_best;
+            worst.push(above + inside - above_worst);
+            best.push(above - above_best);
             (above_worst, above_best) = (above + inside, above);
         }
-        [worst, best].map(|steps| Ranking::from_steps(steps, total, Unit::Pixel))
+        [(worst, above_worst), (best, above_best)].map(|(mut counts, above)| {
+            counts.push(total - above);
+            counts.reverse();
+            Ranking::from_placed(Placed::without_ties(scores.clone(), &counts), Unit::Pixel)
+        })
     }
 }
 
