@@ -107,8 +107,9 @@ impl<'a> PixelTruth<'a> {
 pub(crate) struct Positive(u64);
 
 impl Positive {
-    fn new(score: f32, region_area: usize) -> Self {
-        Self(u64::from(order_key(score)) << 32 | region_area as u64)
+    /// With the key of its score.
+    pub(crate) fn of_key(key: u32, region_area: usize) -> Self {
+        Self(u64::from(key) << 32 | region_area as u64)
     }
 
     pub(crate) fn key(self) -> u32 {
@@ -121,11 +122,11 @@ impl Positive {
 }
 
 /// Appends the defective pixels of one picture.
-pub(crate) fn push_positives(map: &[f32], regions: &Components, positives: &mut Vec<Positive>) {
+fn push_positives(map: &[f32], regions: &Components, positives: &mut Vec<Positive>) {
     for run in regions.runs() {
         let area = regions.areas()[run.component];
         let scores = &map[run.pixels.clone()];
-        positives.extend(scores.iter().map(|&score| Positive::new(score, area)));
+        positives.extend(scores.iter().map(|&score| Positive::of_key(order_key(score), area)));
     }
 }
 
