@@ -327,15 +327,7 @@ fn extremes(negatives: &KeyHistogram, scores: DistinctScores) -> [Ranking; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const GOOD: ScoredImage<'static> = ScoredImage {
-        name: "good",
-        width: 2,
-        map: &[0.1, 0.2],
-        mask: None,
-        score: 0.2,
-        is_anomalous: false,
-    };
+    use crate::test_samples::GOOD;
 
     #[test]
     fn what_cannot_be_streamed_is_refused() {

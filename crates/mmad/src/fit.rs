@@ -356,7 +356,8 @@ pub fn score_labelled(
     samples: &[Sample],
     loader: &LoaderOptions,
 ) -> Result<LabelledScores, DataError> {
-    let mut found = LabelledScores { scores: Vec::new(), unreadable: Vec::new(), some_rgb: Vec::new() };
+    let mut found =
+        LabelledScores { scores: Vec::new(), unreadable: Vec::new(), some_rgb: Vec::new() };
     for class in class_names(samples) {
         let of_class = samples.iter().filter(|s| s.class == class).cloned().collect();
         let mut scores = ClassScores { class, ..ClassScores::default() };

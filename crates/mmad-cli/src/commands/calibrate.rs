@@ -371,7 +371,9 @@ pub(crate) fn aim(calibration: &Calibration) -> String {
             format!("{text}; from the scores of an evaluation, which they flatter")
         }
         Source::LabelledPictures => {
-            format!("{text}; from labelled pictures, defects among them, whose numbers they flatter")
+            format!(
+                "{text}; from labelled pictures, defects among them, whose numbers they flatter"
+            )
         }
     }
 }

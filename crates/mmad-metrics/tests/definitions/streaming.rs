@@ -1,8 +1,8 @@
 //! What streaming says of a class against what the class is.
 
 use mmad_metrics::{
-    AUPIMO_BOUNDS, EXTRA_METRICS, METRICS, MetricInfo, MetricOptions, STREAMING_BITS, StreamedMetrics,
-    StreamingClass, aupimo,
+    AUPIMO_BOUNDS, EXTRA_METRICS, METRICS, MetricInfo, MetricOptions, STREAMING_BITS,
+    StreamedMetrics, StreamingClass, aupimo,
 };
 use proptest::prelude::*;
 
