@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Times other tools on the maps of the benchmark `mvtec_size`, in one sitting with it.
 
-    python3 crates/mmad-metrics/benches/peers.py [--full] [--runs N]
+    python3 crates/mmad-metrics/benches/peers.py [--full] [--anomalib] [--runs N] [--environment DIR]
 
-Run it at the root of the repository. It makes a Python environment of its own in a temporary
-folder and installs adeval 1.1.0, scikit-learn and NumPy below 2.4 (adeval calls a function that
-NumPy 2.4 took away). Without `--full`, scikit-learn measures three classes of the fifteen, and
-its seconds are scaled by the number of pixels; this is said in the output.
+Run it at the root of the repository. It makes a Python environment of its own, in a temporary
+folder or in the one you name, and installs adeval 1.1.0, scikit-learn and NumPy below 2.4 (adeval
+calls a function that NumPy 2.4 took away); with `--anomalib` anomalib as well, which brings PyTorch
+and fills 6 GB. Without `--full`, scikit-learn and anomalib measure three classes of the fifteen, and
+their seconds are scaled by the number of pixels; this is said in the output.
 
 The last line is one JSON object. CPU seconds are those of all threads; memory is the peak above
 the loaded maps of the largest class.
@@ -22,10 +23,11 @@ import time
 
 BENCH = ["cargo", "bench", "-q", "-p", "mmad-metrics", "--bench", "mvtec_size", "--"]
 PACKAGES = ["numpy<2.4", "scikit-learn", "opencv-python-headless"]
+PEERS = ["adeval", "sklearn_pixels", "anomalib"]
 FEW = ["bottle", "toothbrush", "wood"]
 
 
-def measure_here(folder, runs, full):
+def measure_here(folder, runs, full, with_anomalib):
     """Runs inside the environment: times the peers and prints one JSON line."""
     import resource
 
@@ -54,10 +56,27 @@ def measure_here(folder, runs, full):
         f1 = 2 * precision * recall / numpy.maximum(precision + recall, 1e-300)
         return auroc, ap, float(f1.max())
 
+    def anomalib_four(maps, masks):
+        import torch
+        from anomalib.metrics.aupr import _AUPR
+        from anomalib.metrics.aupro import _AUPRO
+        from anomalib.metrics.auroc import _AUROC
+        from anomalib.metrics.f1_score import _F1Max
+
+        # It takes scores from 0 to 1 as they are, and puts others through a sigmoid.
+        maps = torch.from_numpy(maps / maps.max())
+        masks = torch.from_numpy(masks).to(torch.int64)
+        values = []
+        for metric, flat in ((_AUROC(), True), (_AUPR(), True), (_F1Max(), True), (_AUPRO(), False)):
+            metric.update(maps.flatten() if flat else maps, masks.flatten() if flat else masks)
+            values.append(float(metric.compute()))
+        return values
+
     names = sorted(path.stem for path in (folder / "maps").glob("*.npy"))
-    adeval_cpu = adeval_wall = sk_cpu = sk_wall = 0.0
+    adeval_cpu = adeval_wall = sk_cpu = sk_wall = anomalib_cpu = anomalib_wall = 0.0
     pixels = sk_pixels = 0
-    adeval_values, sk_values, extra = [], [], {"adeval": 0.0, "sklearn": 0.0}
+    adeval_values, sk_values, anomalib_values = [], [], []
+    extra = {"adeval": 0.0, "sklearn": 0.0, "anomalib": 0.0}
     for name in names:
         maps = numpy.load(folder / "maps" / f"{name}.npy")
         masks = numpy.load(folder / "masks" / f"{name}.npy")
@@ -73,8 +92,19 @@ def measure_here(folder, runs, full):
             extra["sklearn"] = max(extra["sklearn"], peak_mb() - before)
             sk_cpu, sk_wall, sk_pixels = sk_cpu + cpu, sk_wall + wall, sk_pixels + maps.size
             sk_values.append((name, *value))
+    # Last, so that the threads of PyTorch are in nobody's way.
+    if with_anomalib:
+        anomalib_four(numpy.eye(64, dtype="f4")[None], numpy.eye(64, dtype="u1")[None])  # imports
+        for name in names if full else FEW:
+            maps = numpy.load(folder / "maps" / f"{name}.npy")
+            masks = numpy.load(folder / "masks" / f"{name}.npy")
+            before = peak_mb()
+            cpu, wall, value = best_of(1, lambda: anomalib_four(maps, masks))
+            extra["anomalib"] = max(extra["anomalib"], peak_mb() - before)
+            anomalib_cpu, anomalib_wall = anomalib_cpu + cpu, anomalib_wall + wall
+            anomalib_values.append((name, *value))
     scale = pixels / sk_pixels
-    print(json.dumps({
+    peers = {
         "numpy": numpy.__version__,
         "sklearn": sklearn.__version__,
         "pixels": pixels,
@@ -93,25 +123,44 @@ def measure_here(folder, runs, full):
             "scaled_from_share_of_pixels": sk_pixels / pixels,
             "values": sk_values,
         },
-    }))
+    }
+    if with_anomalib:
+        import anomalib
+        import torch
+
+        peers["anomalib"] = {
+            "what": "pixel AU-ROC, AUPR (trapezoids), F1-max and AU-PRO",
+            "version": anomalib.__version__,
+            "torch": torch.__version__,
+            "cpu_s": anomalib_cpu * scale,
+            "wall_s": anomalib_wall * scale,
+            "peak_extra_mb": extra["anomalib"],
+            "scaled_from_share_of_pixels": sk_pixels / pixels,
+            "values": anomalib_values,
+        }
+    print(json.dumps(peers))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="scikit-learn on all classes (minutes)")
+    parser.add_argument("--anomalib", action="store_true", help="anomalib as well (6 GB to install)")
+    parser.add_argument("--environment", type=pathlib.Path, help="keep the Python environment here")
     parser.add_argument("--runs", type=int, default=3, help="runs of adeval, the best is told")
     parser.add_argument("--measure", type=pathlib.Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
-        measure_here(args.measure, args.runs, args.full)
+        measure_here(args.measure, args.runs, args.full, args.anomalib)
         return
 
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
-        python = scratch / "venv" / "bin" / "python"
-        subprocess.run([sys.executable, "-m", "venv", scratch / "venv"], check=True)
+        environment = args.environment or scratch / "venv"
+        python = environment / "bin" / "python"
+        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, *PACKAGES], check=True)
+        anomalib = ["anomalib==2.7.0"] if args.anomalib else []
+        subprocess.run([*pip, *PACKAGES, *anomalib], check=True)
         # Its other dependency, a GPU framework of gigabytes, is not used here.
         subprocess.run([*pip, "--no-deps", "adeval==1.1.0"], check=True)
 
@@ -124,7 +173,14 @@ def main():
         two = ours("--threads", "2")
         again = [python, __file__, "--measure", maps, "--runs", str(args.runs)]
         peers = subprocess.run(
-            [*again, *(["--full"] if args.full else [])], check=True, capture_output=True, text=True
+            [
+                *again,
+                *(["--full"] if args.full else []),
+                *(["--anomalib"] if args.anomalib else []),
+            ],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         peers = json.loads(peers.stdout.splitlines()[-1])
         # Once more behind the peers, since others may use the machine too; the better one counts.
@@ -137,16 +193,17 @@ def main():
             "cpu": peers[name]["cpu_s"] / one["cpu_s"],
             "wall": peers[name]["wall_s"] / two["wall_s"],
         }
-        for name in ("adeval", "sklearn_pixels")
+        for name in PEERS
+        if name in peers
     }
     print(f"{'':24}{'CPU s':>9}{'wall s':>9}{'extra MB':>10}")
     rows = [("mmad, 1 thread", one), ("mmad, 2 threads", two)]
-    rows += [(name, peers[name]) for name in ("adeval", "sklearn_pixels")]
+    rows += [(name, peers[name]) for name in ratios]
     for name, row in rows:
         print(f"{name:24}{row['cpu_s']:9.2f}{row['wall_s']:9.2f}{row['peak_extra_mb']:10.0f}")
     share = peers["sklearn_pixels"]["scaled_from_share_of_pixels"]
     if share < 1:
-        print(f"scikit-learn: scaled from {share:.0%} of the pixels")
+        print(f"scikit-learn and anomalib: scaled from {share:.0%} of the pixels")
     for name, ratio in ratios.items():
         print(f"{name}: {ratio['cpu']:.1f}x the CPU of 1 thread, {ratio['wall']:.1f}x the wall time of 2")
     errors = [abs(a - b) for a, b in zip(peers["adeval"]["means"], means)]

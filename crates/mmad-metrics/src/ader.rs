@@ -31,7 +31,7 @@ use crate::error::{MetricError, MetricValue, Unit, value_format};
 use crate::input::AnnotatedMap;
 use crate::order::{order_key, score_of_key};
 use crate::pixels::PixelTruth;
-use crate::placement::Placement;
+use crate::placement::{DistinctScores, Placement};
 use crate::precision_recall::F1Max;
 use crate::region_overlap::{Point, area_up_to};
 
@@ -228,7 +228,8 @@ struct Counts {
 impl Counts {
     fn of(truth: &PixelTruth<'_>, cuts: impl Iterator<Item = Cut>) -> Self {
         let keys: Vec<u32> = cuts.flatten().collect::<BTreeSet<u32>>().into_iter().collect();
-        let placed = truth.place_background(Placement::new(keys.iter().copied()));
+        let cuts = DistinctScores::new(keys.iter().map(|&key| (key, 1)));
+        let placed = truth.place_background(Placement::new(cuts));
         let mut counts = Self { beyond: vec![Beyond::default(); keys.len()], keys };
         let mut sum = Beyond::default();
         let mut positives = truth.positives.iter().rev().peekable();

@@ -198,6 +198,7 @@ impl<'a> Gains<'a> {
         let mut n_between = vec![0_u64; keys.len() + 1];
         let mut n_tied = vec![0_u64; keys.len()];
         let last = keys.last().copied().unwrap_or(0);
+        let first = keys.first().copied().unwrap_or(u32::MAX);
         let mut pixels = 0;
         for run in regions.runs() {
             pixels += run.pixels.len();
@@ -205,6 +206,11 @@ impl<'a> Gains<'a> {
                 let key = order_key(score);
                 // Below the last threshold nothing is gained.
                 if key < last {
+                    continue;
+                }
+                // Most of what is found lies above all good pixels.
+                if key > first {
+                    n_between[0] += 1;
                     continue;
                 }
                 let above = keys.partition_point(|&threshold| threshold > key);

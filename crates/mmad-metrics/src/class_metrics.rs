@@ -321,23 +321,7 @@ fn threshold(best: &Result<F1Max, MetricError>) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const GOOD: ScoredImage<'static> = ScoredImage {
-        name: "good/000",
-        width: 2,
-        map: &[0.1, 0.2],
-        mask: None,
-        score: 0.2,
-        is_anomalous: false,
-    };
-    const DEFECTIVE: ScoredImage<'static> = ScoredImage {
-        name: "hole/000",
-        map: &[0.1, 0.9],
-        mask: Some(&[0, 1]),
-        score: 0.9,
-        is_anomalous: true,
-        ..GOOD
-    };
+    use crate::test_samples::{DEFECTIVE, GOOD};
 
     fn measure(images: &[ScoredImage<'_>]) -> ClassMetrics {
         class_metrics(images, &MetricOptions::default()).unwrap()

@@ -11,7 +11,7 @@ use crate::operating_points::{
 use crate::pixels::{PixelTruth, RankedPixels};
 use crate::precision_recall::F1Max;
 use crate::ranking::Ranking;
-use crate::region_overlap::{FprPrecision, au_pro};
+use crate::region_overlap::{FprPrecision, au_pros};
 
 /// Exact metrics of a class that do not belong to the seven.
 ///
@@ -82,9 +82,13 @@ impl ExtraMetrics {
             Ok((_, ranked, _)) => metric(&ranked.ranking),
             Err(reason) => Err(reason.clone()),
         };
-        let au_pro_to = |limit: f64| {
-            let (truth, ranked, _) = pixels.map_err(Clone::clone)?;
-            au_pro(&ranked.ranking, &ranked.found_regions, truth.n_regions, limit, precision)
+        let areas = pixels.map_err(Clone::clone).and_then(|(truth, ranked, _)| {
+            let limits = [0.01, 0.05, 0.1, 1.0];
+            au_pros(&ranked.ranking, &ranked.found_regions, truth.n_regions, limits, precision)
+        });
+        let [au_pro_001, au_pro_005, au_pro_010, au_pro_100] = match areas {
+            Ok(areas) => areas.map(Ok),
+            Err(reason) => std::array::from_fn(|_| Err(reason.clone())),
         };
         let overlaps = pixels.map_err(Clone::clone).and_then(|(truth, _, best)| {
             let threshold = best.as_ref().map_err(Clone::clone)?.threshold;
@@ -107,10 +111,10 @@ impl ExtraMetrics {
             pixel_fpr_at_tpr95: of_pixels(&|pixels| fpr_at_recall(pixels, 0.95)),
             pixel_tpr_at_fpr05: of_pixels(&|pixels| recall_at_fpr(pixels, 0.05)),
             pixel_tpr_at_fpr01: of_pixels(&|pixels| recall_at_fpr(pixels, 0.01)),
-            au_pro_001: au_pro_to(0.01),
-            au_pro_005: au_pro_to(0.05),
-            au_pro_010: au_pro_to(0.1),
-            au_pro_100: au_pro_to(1.0),
+            au_pro_001,
+            au_pro_005,
+            au_pro_010,
+            au_pro_100,
             aupimo: mean_aupimo(),
             region_recall: region_recall(0.0),
             region_recall_10: region_recall(0.1),

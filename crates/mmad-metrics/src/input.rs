@@ -118,15 +118,7 @@ impl<'a> CheckedClass<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const GOOD: ScoredImage<'static> = ScoredImage {
-        name: "good/000",
-        width: 2,
-        map: &[0.1, 0.2],
-        mask: None,
-        score: 0.2,
-        is_anomalous: false,
-    };
+    use crate::test_samples::GOOD;
 
     #[test]
     fn broken_input_is_refused_by_name() {

@@ -23,6 +23,7 @@ mod ranking;
 mod region_overlap;
 mod region_recall;
 mod roc;
+mod streamed_defects;
 mod streaming;
 #[cfg(test)]
 mod test_samples;

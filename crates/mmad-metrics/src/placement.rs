@@ -24,14 +24,13 @@ pub(crate) struct Placement {
     parts: Vec<Part>,
     /// The cells of all parts and one more, which closes the last.
     cells: Vec<Cell>,
-    /// The positives in increasing order, then [`WINDOW`] that are larger than every score.
-    positives: Vec<Positive>,
-    n_positives: usize,
+    positives: DistinctScores,
+    /// Per positive; one more for the negatives above all.
+    around: Vec<[u32; 2]>,
     /// Number of negatives counted in cells and positives, which have 32 bits for them.
     n_counted: u64,
-    /// What was counted before the 32 bits were full: negatives strictly between positive `i - 1`
-    /// and positive `i`, and those equal to positive `i`. Empty until then.
-    spilled: Vec<(u64, u64)>,
+    /// What was counted before the 32 bits were full. Empty until then.
+    spilled: Vec<[u64; 2]>,
 }
 
 /// Scores that are worked on together.
@@ -60,15 +59,37 @@ struct Cell {
     n_below: u32,
 }
 
-/// A distinct score of positives.
-#[derive(Clone, Copy)]
-struct Positive {
-    offset: u32,
-    /// Negatives strictly between the next lower positive and this one, without those that are
-    /// counted in a cell.
-    n_negatives: u32,
-    /// Negatives equal to this one.
-    n_tied: u32,
+/// The distinct scores of positives in increasing order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DistinctScores {
+    /// Followed by [`WINDOW`] that are larger than every score.
+    keys: Vec<u32>,
+    /// How many positives have each.
+    n_equal: Vec<u32>,
+}
+
+/// Index of the negatives strictly between the next lower distinct score and this one.
+const BELOW: usize = 0;
+/// Index of the negatives equal to a distinct score.
+const TIED: usize = 1;
+
+impl DistinctScores {
+    /// From the strictly increasing [`order_key`](crate::order::order_key)s of finite scores, each
+    /// with the number of positives that have it.
+    pub(crate) fn new(positives: impl Iterator<Item = (u32, usize)>) -> Self {
+        let (mut keys, mut n_equal) = (Vec::new(), Vec::new());
+        for (key, n) in positives {
+            keys.push(key);
+            n_equal.push(u32::try_from(n).expect("a list of 2^32 equal scores fills no memory"));
+        }
+        keys.extend([u32::MAX; WINDOW]);
+        Self { keys, n_equal }
+    }
+
+    /// The keys, from the lowest up.
+    pub(crate) fn keys(&self) -> &[u32] {
+        &self.keys[..self.n_equal.len()]
+    }
 }
 
 /// Room for one block of scores.
@@ -86,24 +107,16 @@ impl Buffers {
 }
 
 impl Placement {
-    /// Starts without negatives. `keys` are the strictly increasing [`order_key`]s of finite
-    /// scores.
-    pub(crate) fn new(
-        keys: impl DoubleEndedIterator<Item = u32> + ExactSizeIterator + Clone,
-    ) -> Self {
-        let range = KeyRange::around(keys.clone());
-        let n_positives = keys.len();
-        let offsets = keys.map(|key| key - range.first_key).chain([u32::MAX; WINDOW]);
+    /// Starts without negatives.
+    pub(crate) fn new(positives: DistinctScores) -> Self {
         let mut placement = Self {
+            range: KeyRange::around(positives.keys()),
             parts: Vec::with_capacity(1 << MAX_PARTS_LOG2),
             cells: Vec::new(),
-            positives: offsets
-                .map(|offset| Positive { offset, n_negatives: 0, n_tied: 0 })
-                .collect(),
-            n_positives,
+            around: vec![[0; 2]; positives.keys().len() + 1],
+            positives,
             n_counted: 0,
             spilled: Vec::new(),
-            range,
         };
         placement.cut_into_parts();
         placement.fill_cells();
@@ -136,18 +149,18 @@ impl Placement {
         }
     }
 
-    /// Ends the counting.
+    /// Ends the counting, and gives the memory of the tables back.
     pub(crate) fn finish(mut self) -> Placed {
         self.empty_cells();
-        Placed(self)
+        Placed { positives: self.positives, around: self.around, spilled: self.spilled }
     }
 
     /// Lays out the parts, with room for their cells.
     fn cut_into_parts(&mut self) {
-        let KeyRange { part_shift, last_offset, .. } = self.range;
+        let KeyRange { first_key, part_shift, last_offset, .. } = self.range;
         let mut n_in_part = vec![0_usize; (last_offset >> part_shift) as usize + 1];
-        for positive in &self.positives[..self.n_positives] {
-            n_in_part[(positive.offset >> part_shift) as usize] += 1;
+        for key in self.positives.keys() {
+            n_in_part[((key - first_key) >> part_shift) as usize] += 1;
         }
         let mut n_cells = 0_u32;
         for (part, n_positives) in (0_u32..).zip(n_in_part) {
@@ -164,8 +177,8 @@ impl Placement {
 
     /// Tells every cell its positives.
     fn fill_cells(&mut self) {
-        for i in 0..self.n_positives {
-            let offset = self.positives[i].offset;
+        for key in self.positives.keys() {
+            let offset = key - self.range.first_key;
             let cell = self.cell_of(offset) as usize;
             self.cells[cell].first = self.cells[cell].first.min(offset);
             self.cells[cell + 1].n_below += 1;
@@ -210,61 +223,84 @@ impl Placement {
     /// Places an offset that does not lie below the first positive of its cell.
     #[inline]
     fn add_inside(&mut self, offset: u32, cell: usize) {
+        let key = offset + self.range.first_key;
+        let keys = &self.positives.keys;
         let start = self.cells[cell].n_below as usize;
         let mut n_below = start;
-        // Positives behind the cell are larger than the offset, so they never count.
-        for positive in &self.positives[start..start + WINDOW] {
-            n_below += usize::from(positive.offset < offset);
+        // Positives behind the cell are larger, so they never count.
+        for &positive in &keys[start..start + WINDOW] {
+            n_below += usize::from(positive < key);
         }
         if n_below == start + WINDOW {
             let end = self.cells[cell + 1].n_below as usize;
-            let beyond = &self.positives[n_below..end.max(n_below)];
-            n_below += beyond.partition_point(|positive| positive.offset < offset);
+            n_below += keys[n_below..end.max(n_below)].partition_point(|&positive| positive < key);
         }
-        let above = &mut self.positives[n_below];
-        if above.offset == offset {
-            above.n_tied += 1;
-        } else {
-            above.n_negatives += 1;
-        }
+        let is_tied = keys[n_below] == key;
+        self.around[n_below][usize::from(is_tied)] += 1;
     }
 
     /// Moves the counts of the cells to the positives above them.
     fn empty_cells(&mut self) {
         for cell in &mut self.cells {
-            self.positives[cell.n_below as usize].n_negatives += cell.n_negatives;
-            cell.n_negatives = 0;
+            self.around[cell.n_below as usize][BELOW] += std::mem::take(&mut cell.n_negatives);
         }
     }
 
     /// Moves all counts to where they have 64 bits.
     fn spill(&mut self) {
         self.empty_cells();
-        self.spilled.resize(self.n_positives + 1, (0, 0));
-        for (spilled, positive) in self.spilled.iter_mut().zip(&mut self.positives) {
-            spilled.0 += u64::from(positive.n_negatives);
-            spilled.1 += u64::from(positive.n_tied);
-            (positive.n_negatives, positive.n_tied) = (0, 0);
+        self.spilled.resize(self.around.len(), [0; 2]);
+        for (spilled, around) in self.spilled.iter_mut().zip(&mut self.around) {
+            let around = std::mem::take(around);
+            spilled[BELOW] += u64::from(around[BELOW]);
+            spilled[TIED] += u64::from(around[TIED]);
         }
         self.n_counted = 0;
     }
 }
 
-/// The counts of a [`Placement`]. Positives are numbered from the lowest up.
-pub(crate) struct Placed(Placement);
+/// The distinct scores of positives, numbered from the lowest up, with the negatives around them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Placed {
+    positives: DistinctScores,
+    around: Vec<[u32; 2]>,
+    /// What is to be added to it. Empty, or as long.
+    spilled: Vec<[u64; 2]>,
+}
 
 impl Placed {
+    /// From negatives that tie with no positive: element `i` of `below` is how many lie strictly
+    /// between positive `i` and the next lower one, the last element how many lie above all.
+    pub(crate) fn without_ties(positives: DistinctScores, below: &[u64]) -> Self {
+        let around = vec![[0; 2]; below.len()];
+        let spilled = below.iter().map(|&below| [below, 0]).collect();
+        Self { positives, around, spilled }
+    }
+
+    /// Number of distinct scores of positives.
+    pub(crate) fn len(&self) -> usize {
+        self.positives.keys().len()
+    }
+
+    /// The score of positive `i`.
+    pub(crate) fn score(&self, i: usize) -> f32 {
+        score_of_key(self.positives.keys[i])
+    }
+
+    /// How many positives have the score of positive `i`.
+    pub(crate) fn equal(&self, i: usize) -> u64 {
+        u64::from(self.positives.n_equal[i])
+    }
+
     /// Negatives strictly below positive `i` and strictly above the next lower one. With `i` the
     /// number of positives: those above all of them.
     pub(crate) fn below(&self, i: usize) -> u64 {
-        let spilled = self.0.spilled.get(i).map_or(0, |spilled| spilled.0);
-        spilled + u64::from(self.0.positives[i].n_negatives)
+        u64::from(self.around[i][BELOW]) + self.spilled.get(i).map_or(0, |spilled| spilled[BELOW])
     }
 
     /// Negatives equal to positive `i`.
     pub(crate) fn tied(&self, i: usize) -> u64 {
-        let spilled = self.0.spilled.get(i).map_or(0, |spilled| spilled.1);
-        spilled + u64::from(self.0.positives[i].n_tied)
+        u64::from(self.around[i][TIED]) + self.spilled.get(i).map_or(0, |spilled| spilled[TIED])
     }
 }
 
@@ -280,9 +316,9 @@ struct KeyRange {
 }
 
 impl KeyRange {
-    fn around(mut keys: impl DoubleEndedIterator<Item = u32>) -> Self {
-        let lowest = keys.next().map_or(0.0, score_of_key);
-        let highest = keys.next_back().map_or(lowest, score_of_key);
+    fn around(positives: &[u32]) -> Self {
+        let lowest = positives.first().map_or(0.0, |&key| score_of_key(key));
+        let highest = positives.last().map_or(lowest, |&key| score_of_key(key));
         let (lowest, highest) = (lowest.next_down(), highest.next_up());
         let first_key = order_key(lowest);
         let last_offset = order_key(highest) - first_key;
@@ -323,6 +359,10 @@ mod tests {
         keys
     }
 
+    fn start(keys: &[u32]) -> Placement {
+        Placement::new(DistinctScores::new(keys.iter().map(|&key| (key, 1))))
+    }
+
     /// Per positive (below, tied), then (above all, 0).
     fn by_definition(keys: &[u32], negatives: &[f32]) -> Vec<(u64, u64)> {
         let count = |test: &dyn Fn(u32) -> bool| {
@@ -336,8 +376,8 @@ mod tests {
     }
 
     fn counts(placement: Placement) -> Vec<(u64, u64)> {
-        let n = placement.n_positives;
         let placed = placement.finish();
+        let n = placed.len();
         (0..=n).map(|i| (placed.below(i), if i < n { placed.tied(i) } else { 0 })).collect()
     }
 
@@ -345,7 +385,7 @@ mod tests {
         #[test]
         fn equals_the_definition(positives in scores(60), negatives in scores(200)) {
             let keys = distinct_keys(&positives);
-            let mut placement = Placement::new(keys.iter().copied());
+            let mut placement = start(&keys);
             placement.add_all(&negatives);
             prop_assert_eq!(counts(placement), by_definition(&keys, &negatives));
         }
@@ -360,7 +400,7 @@ mod tests {
             let mask: Vec<u8> = (0..pixels.len()).map(|i| u8::from(i / 5 == defect / 5)).collect();
             let background: Vec<f32> =
                 pixels.iter().zip(&mask).filter(|&(_, &mask)| mask == 0).map(|(&s, _)| s).collect();
-            let mut placement = Placement::new(keys.iter().copied());
+            let mut placement = start(&keys);
             placement.add_background(&pixels, &mask);
             prop_assert_eq!(counts(placement), by_definition(&keys, &background));
         }
@@ -370,7 +410,7 @@ mod tests {
     fn full_counters_spill() {
         let keys = distinct_keys(&[0.25, 0.5]);
         let scores = [0.1, 0.3, 0.3, 0.5, 0.75];
-        let mut placement = Placement::new(keys.iter().copied());
+        let mut placement = start(&keys);
         placement.add_all(&scores);
         placement.n_counted = u64::from(u32::MAX);
         placement.add_all(&scores);
@@ -382,7 +422,7 @@ mod tests {
     fn extreme_keys_have_a_place() {
         let keys = distinct_keys(&[f32::MIN, f32::MAX]);
         let negatives = [f32::MIN, 0.0, f32::MAX, -1.0];
-        let mut placement = Placement::new(keys.iter().copied());
+        let mut placement = start(&keys);
         placement.add_all(&negatives);
         assert_eq!(counts(placement), by_definition(&keys, &negatives));
     }

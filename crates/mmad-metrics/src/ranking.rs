@@ -1,10 +1,8 @@
 //! Positives and negatives in the order of their scores: what every curve is drawn from.
 
-use std::cmp::Reverse;
-
 use crate::error::{MetricError, Unit};
 use crate::order::order_key;
-use crate::placement::{Placed, Placement};
+use crate::placement::{DistinctScores, Placed, Placement};
 
 /// One threshold at which a positive is found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,18 +17,6 @@ pub struct Step {
     pub negatives_tied: u64,
 }
 
-impl Step {
-    /// A step that does not know its negatives yet.
-    pub(crate) fn of_positives(score: f32, positives: u64) -> Self {
-        Self { score, positives, negatives_above: 0, negatives_tied: 0 }
-    }
-}
-
-/// Starts to place negatives between steps that go from the highest down.
-pub(crate) fn place_between(steps: &[Step]) -> Placement {
-    Placement::new(steps.iter().rev().map(|step| order_key(step.score)))
-}
-
 /// The thresholds at which something anomalous is found, from the highest down.
 ///
 /// Equal scores form one step, and -0.0 equals 0.0. Negatives are only counted, because nothing
@@ -38,7 +24,7 @@ pub(crate) fn place_between(steps: &[Step]) -> Placement {
 /// [`negatives`](Self::negatives) alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
-    steps: Vec<Step>,
+    placed: Placed,
     positives: u64,
     negatives: u64,
     unit: Unit,
@@ -75,41 +61,34 @@ impl Ranking {
             pairs.filter(move |&(_, &label)| label == wanted).map(|(&score, _)| score)
         };
 
-        let mut positives: Vec<f32> = with_label(true).collect();
-        positives.sort_unstable_by_key(|&score| Reverse(order_key(score)));
-        let steps: Vec<Step> = positives
-            .chunk_by(|a, b| a == b)
-            .map(|tied| Step::of_positives(tied[0], tied.len() as u64))
-            .collect();
-        let mut placement = place_between(&steps);
+        let mut positives: Vec<u32> = with_label(true).map(order_key).collect();
+        positives.sort_unstable();
+        let tied = positives.chunk_by(|a, b| a == b).map(|tied| (tied[0], tied.len()));
+        let mut placement = Placement::new(DistinctScores::new(tied));
         let negatives: Vec<f32> = with_label(false).collect();
         placement.add_all(&negatives);
-        Ok(Self::from_placed(steps, &placement.finish(), unit))
+        Ok(Self::from_placed(placement.finish(), unit))
     }
 
-    /// Completes the steps, from the highest down, with the negatives placed between them.
-    pub(crate) fn from_placed(mut steps: Vec<Step>, placed: &Placed, unit: Unit) -> Self {
-        let (mut positives, mut negatives) = (0, 0);
-        // A placement numbers from the lowest up: `i` is the next higher positive, if any.
-        for (step, i) in steps.iter_mut().rev().zip(1..) {
-            step.negatives_above = placed.below(i);
-            step.negatives_tied = placed.tied(i - 1);
-            positives += step.positives;
-            negatives += step.negatives_above + step.negatives_tied;
-        }
-        negatives += placed.below(0);
-        Self { steps, positives, negatives, unit }
-    }
-
-    /// Takes complete steps, from the highest down, and the number of all negatives.
-    pub(crate) fn from_steps(steps: Vec<Step>, negatives: u64, unit: Unit) -> Self {
-        let positives = steps.iter().map(|step| step.positives).sum();
-        Self { steps, positives, negatives, unit }
+    /// The ranking of placed negatives.
+    pub(crate) fn from_placed(placed: Placed, unit: Unit) -> Self {
+        let n = placed.len();
+        let positives = (0..n).map(|i| placed.equal(i)).sum();
+        let negatives = (0..n).map(|i| placed.below(i) + placed.tied(i)).sum::<u64>();
+        let negatives = negatives + placed.below(n);
+        Self { placed, positives, negatives, unit }
     }
 
     /// The steps, from the highest score to the lowest.
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
+    pub fn steps(&self) -> impl DoubleEndedIterator<Item = Step> + ExactSizeIterator + Clone {
+        let placed = &self.placed;
+        // A placement numbers from the lowest up: `i + 1` is the next higher positive, if any.
+        (0..placed.len()).rev().map(|i| Step {
+            score: placed.score(i),
+            positives: placed.equal(i),
+            negatives_above: placed.below(i + 1),
+            negatives_tied: placed.tied(i),
+        })
     }
 
     /// Number of positives.
@@ -152,7 +131,7 @@ mod tests {
             Step { score: 0.5, positives: 2, negatives_above: 1, negatives_tied: 1 },
             Step { score: 0.0, positives: 1, negatives_above: 1, negatives_tied: 1 },
         ];
-        assert_eq!(ranking.steps(), steps);
+        assert_eq!(ranking.steps().collect::<Vec<_>>(), steps);
         assert_eq!((ranking.positives(), ranking.negatives()), (3, 5));
     }
 

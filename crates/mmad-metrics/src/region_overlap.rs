@@ -17,7 +17,7 @@
 //! PRO counts from the FPR of that threshold to the limit. No term can grow when false positives
 //! are added, not even in its last bit, which the bounds of `streaming.rs` stand on.
 
-use crate::error::MetricValue;
+use crate::error::{MetricError, MetricValue};
 use crate::ranking::Ranking;
 
 /// How the false positive rate is rounded.
@@ -57,28 +57,44 @@ pub(crate) fn au_pro(
     limit: f64,
     precision: FprPrecision,
 ) -> MetricValue {
+    let [area] = au_pros(pixels, found_regions, n_regions, [limit], precision)?;
+    Ok(area)
+}
+
+/// [`au_pro`] up to several limits, in one walk along the curve.
+pub(crate) fn au_pros<const N: usize>(
+    pixels: &Ranking,
+    found_regions: &[f64],
+    n_regions: u64,
+    limits: [f64; N],
+    precision: FprPrecision,
+) -> Result<[f64; N], MetricError> {
     pixels.need_positives()?;
     pixels.need_negatives()?;
     let negatives = pixels.negatives();
+    let furthest = limits.into_iter().fold(0.0, f64::max);
     let mut false_positives = 0_u64;
-    let mut area = 0.0;
-    for (step, found) in pixels.steps().iter().zip(found_regions) {
+    let mut areas = [0.0; N];
+    for (step, found) in pixels.steps().zip(found_regions) {
         false_positives += step.negatives_above;
         let start = precision.rate(false_positives, negatives);
-        if start >= limit {
+        if start >= furthest {
             break;
         }
-        if step.negatives_tied == 0 {
-            area += found * (limit - start);
-        } else {
-            // Negatives that tie with positives make the curve climb while it goes right.
-            false_positives += step.negatives_tied;
-            let end = precision.rate(false_positives, negatives);
-            area += found * width_below_climb(start, end, limit);
+        // Negatives that tie with positives make the curve climb while it goes right.
+        false_positives += step.negatives_tied;
+        let is_climb = step.negatives_tied > 0;
+        let end = if is_climb { precision.rate(false_positives, negatives) } else { start };
+        for (area, &limit) in areas.iter_mut().zip(&limits).filter(|(_, limit)| start < **limit) {
+            let width = if is_climb { width_below_climb(start, end, limit) } else { limit - start };
+            *area += found * width;
         }
     }
-    // The shares of a region add up to 1 but for rounding.
-    Ok((area / (n_regions as f64 * limit)).min(1.0))
+    for (area, limit) in areas.iter_mut().zip(limits) {
+        // The shares of a region add up to 1 but for rounding.
+        *area = (*area / (n_regions as f64 * limit)).min(1.0);
+    }
+    Ok(areas)
 }
 
 /// Area from 0 to `limit` below a line that climbs from 0 to 1 between `start` and `end` and goes

@@ -1,6 +1,6 @@
 //! Metrics of a class whose maps are never in memory at once, as bounds that hold.
 //!
-//! An accumulator keeps the defective pixels (few, 8 bytes each) as they are, and of all others
+//! An accumulator keeps the defective pixels (few, 4 bytes each) as they are, and of all others
 //! only how many lie in each bin of a fine histogram ([`key_histogram`](crate::key_histogram)).
 //! What is not known is the order inside a bin that has both. Every pixel metric gets better when
 //! a defect-free pixel scores lower, so it lies between two that can be computed:
@@ -10,22 +10,28 @@
 //!
 //! No term of a metric can grow in one of these steps, not even in its last bit, so the value that
 //! [`class_metrics()`](crate::class_metrics()) computes lies inside to the bit. Image metrics are
-//! exact. Accumulators of parts of a class merge into that of the whole, in any order.
+//! exact. AUPIMO is a sum over pixels whose bounds are 1e-9 wider than that, for rounding; see
+//! `streamed_defects.rs`. Accumulators of parts of a class merge into that of the whole, in any order.
 
 use serde::{Deserialize, Serialize};
 
+use crate::aupimo::AUPIMO_BOUNDS;
 use crate::class_metrics::{ClassCounts, MetricOptions, Protocol};
 use crate::components::Components;
 use crate::error::{MetricError, MetricValue, Unit};
 use crate::input::ScoredImage;
 use crate::key_histogram::KeyHistogram;
-use crate::operating_points::{fpr_at_recall, recall_at_fpr};
+use crate::operating_points::{
+    escape_at_overkill, fpr_at_recall, overkill_at_escape, recall_at_fpr,
+};
 use crate::order::order_key;
-use crate::pixels::{Positive, push_positives, steps_of};
+use crate::pixels::distinct_scores;
+use crate::placement::{DistinctScores, Placed};
 use crate::precision_recall::{average_precision_of, f1_max_of};
-use crate::ranking::{Ranking, Step};
+use crate::ranking::Ranking;
 use crate::region_overlap::{FprPrecision, au_pro};
 use crate::roc::au_roc_of;
+use crate::streamed_defects::{DefectKeys, GoodPixels};
 
 /// Bits of the histogram unless said otherwise: a million bins, of which a model touches some
 /// thousands.
@@ -110,9 +116,10 @@ impl StreamedMetrics {
 #[derive(Debug, Clone)]
 pub struct StreamingClass {
     bits: u32,
-    positives: Vec<Positive>,
-    negatives: KeyHistogram,
-    n_regions: u64,
+    defects: DefectKeys,
+    good: GoodPixels,
+    /// The defect-free pixels of all other pictures.
+    others: KeyHistogram,
     /// Score and label of every picture.
     images: Vec<(f32, bool)>,
     images_without_truth: u64,
@@ -132,9 +139,9 @@ impl StreamingClass {
         }
         Ok(Self {
             bits,
-            positives: Vec::new(),
-            negatives: KeyHistogram::new(bits),
-            n_regions: 0,
+            defects: DefectKeys::default(),
+            good: GoodPixels::new(bits),
+            others: KeyHistogram::new(bits),
             images: Vec::new(),
             images_without_truth: 0,
             label_mask_disagreements: 0,
@@ -159,14 +166,16 @@ impl StreamingClass {
             Some(_) => {}
         }
         let Some(mask) = image.mask.filter(|_| shown == Some(true)) else {
-            image.map.iter().for_each(|&score| self.negatives.add(order_key(score)));
+            if image.is_anomalous {
+                image.map.iter().for_each(|&score| self.others.add(order_key(score)));
+            } else {
+                self.good.add(image.map);
+            }
             return Ok(());
         };
-        let regions = Components::of(mask, image.width);
-        self.n_regions += regions.len() as u64;
-        push_positives(image.map, &regions, &mut self.positives);
+        self.defects.add(image.map, &Components::of(mask, image.width));
         let background = image.map.iter().zip(mask).filter(|(_, pixel)| **pixel == 0);
-        background.for_each(|(&score, _)| self.negatives.add(order_key(score)));
+        background.for_each(|(&score, _)| self.others.add(order_key(score)));
         Ok(())
     }
 
@@ -179,9 +188,9 @@ impl StreamingClass {
         if self.bits != other.bits {
             return Err(MetricError::StreamingMerge { own: self.bits, other: other.bits });
         }
-        self.positives.extend(other.positives);
-        self.negatives.merge(&other.negatives);
-        self.n_regions += other.n_regions;
+        self.defects.merge(other.defects);
+        self.good.merge(&other.good);
+        self.others.merge(&other.others);
         self.images.extend(other.images);
         self.images_without_truth += other.images_without_truth;
         self.label_mask_disagreements += other.label_mask_disagreements;
@@ -206,34 +215,39 @@ impl StreamingClass {
         }
         let (scores, labels): (Vec<f32>, Vec<bool>) = self.images.iter().copied().unzip();
         let images = Ranking::of_unit(&scores, &labels, Unit::Image)?;
-        let n_negatives = self.negatives.total();
+        let mut negatives = self.others.clone();
+        self.good.add_to(&mut negatives);
+        let n_negatives = negatives.total();
         let counts = ClassCounts {
             images: self.images.len() as u64,
             anomalous_images: labels.iter().filter(|&&label| label).count() as u64,
             images_without_truth: self.images_without_truth,
             label_mask_disagreements: self.label_mask_disagreements,
-            pixels: n_negatives + self.positives.len() as u64,
-            anomalous_pixels: self.positives.len() as u64,
-            regions: self.n_regions,
+            pixels: n_negatives + self.defects.n_pixels(),
+            anomalous_pixels: self.defects.n_pixels(),
+            regions: self.defects.n_regions(),
         };
 
-        let mut positives = self.positives.clone();
-        positives.sort_unstable();
-        let (steps, found_regions) = steps_of(&positives);
-        drop(positives);
-        let extremes = self.extremes(steps);
+        let (scores, found_regions) = distinct_scores(&self.defects.sorted());
+        let extremes = extremes(&negatives, scores);
+        let need_truth = || match counts.pixels {
+            0 => Err(MetricError::NoGroundTruth { images: counts.images }),
+            _ => Ok(()),
+        };
         let bounds = |metric: &dyn Fn(&Ranking) -> MetricValue| {
-            if counts.pixels == 0 {
-                return Err(MetricError::NoGroundTruth { images: counts.images });
-            }
+            need_truth()?;
             let (one, other) = (metric(&extremes[0])?, metric(&extremes[1])?);
             Ok(Bounds { low: one.min(other), high: one.max(other) })
         };
         let exact = |value: MetricValue| value.map(|value| Bounds { low: value, high: value });
         let au_pro_to = |limit: f64| {
             bounds(&|pixels| {
-                au_pro(pixels, &found_regions, self.n_regions, limit, FprPrecision::Double)
+                au_pro(pixels, &found_regions, counts.regions, limit, FprPrecision::Double)
             })
+        };
+        let region_recall = |overlap: f64| {
+            need_truth()?;
+            self.defects.recall(&extremes, overlap)
         };
         let values = vec![
             ("image_au_roc", exact(au_roc_of(&images))),
@@ -247,6 +261,9 @@ impl StreamingClass {
             ("image_fpr_at_tpr95", exact(fpr_at_recall(&images, 0.95))),
             ("image_tpr_at_fpr05", exact(recall_at_fpr(&images, 0.05))),
             ("image_tpr_at_fpr01", exact(recall_at_fpr(&images, 0.01))),
+            ("escape_at_overkill01", exact(escape_at_overkill(&images, 0.01))),
+            ("overkill_at_escape01", exact(overkill_at_escape(&images, 0.01))),
+            ("zero_escape_overkill", exact(overkill_at_escape(&images, 0.0))),
             ("pixel_fpr_at_tpr95", bounds(&|pixels| fpr_at_recall(pixels, 0.95))),
             ("pixel_tpr_at_fpr05", bounds(&|pixels| recall_at_fpr(pixels, 0.05))),
             ("pixel_tpr_at_fpr01", bounds(&|pixels| recall_at_fpr(pixels, 0.01))),
@@ -254,50 +271,63 @@ impl StreamingClass {
             ("au_pro_005", au_pro_to(0.05)),
             ("au_pro_010", au_pro_to(0.1)),
             ("au_pro_100", au_pro_to(1.0)),
+            ("aupimo", need_truth().and_then(|()| self.aupimo(AUPIMO_BOUNDS))),
+            ("region_recall", region_recall(0.0)),
+            ("region_recall_10", region_recall(0.1)),
+            ("region_recall_50", region_recall(0.5)),
         ];
         Ok(StreamedMetrics { values, counts })
     }
 
-    /// The rankings with all negatives of a bin above, and with all below the positives in it.
-    fn extremes(&self, steps: Vec<Step>) -> [Ranking; 2] {
-        let total = self.negatives.total();
-        let (mut worst, mut best) = (steps.clone(), steps);
-        let mut bins = self.negatives.iter_from_highest().peekable();
-        // Negatives in bins above that of the step, and those in its own bin.
-        let (mut above, mut inside, mut inside_bin) = (0_u64, 0_u64, u32::MAX);
-        let (mut above_worst, mut above_best) = (0_u64, 0_u64);
-        for (worst, best) in worst.iter_mut().zip(&mut best) {
-            let bin = self.negatives.bin(order_key(best.score));
-            if bin != inside_bin {
-                above += inside;
-                (inside, inside_bin) = (0, bin);
-            }
-            while let Some((_, count)) = bins.next_if(|(other, _)| *other > bin) {
-                above += count;
-            }
-            if let Some((_, count)) = bins.next_if(|(other, _)| *other == bin) {
-                inside = count;
-            }
-            worst.negatives_above = above + inside - above_worst;
-            best.negatives_above = above - above_best;
-            (above_worst, above_best) = (above + inside, above);
-        }
-        [worst, best].map(|steps| Ranking::from_steps(steps, total, Unit::Pixel))
+    /// Bounds of the mean [`aupimo()`](crate::aupimo()) of the defective pictures so far, between two
+    /// false positive rates.
+    ///
+    /// # Errors
+    ///
+    /// As [`aupimo()`](crate::aupimo()), but for broken input.
+    pub fn aupimo(&self, bounds: (f64, f64)) -> BoundedValue {
+        let mut negatives = self.others.clone();
+        self.good.add_to(&mut negatives);
+        self.defects.aupimo(&self.good, negatives.total(), bounds)
     }
+}
+
+/// The rankings with all negatives of a bin above, and with all below the positives in it.
+fn extremes(negatives: &KeyHistogram, scores: DistinctScores) -> [Ranking; 2] {
+    let total = negatives.total();
+    // Per score, from the highest down, the negatives above it and not above the next higher.
+    let (mut worst, mut best) = (Vec::new(), Vec::new());
+    let mut bins = negatives.iter_from_highest().peekable();
+    // Negatives in bins above that of the score, and those in its own bin.
+    let (mut above, mut inside, mut inside_bin) = (0_u64, 0_u64, u32::MAX);
+    let (mut above_worst, mut above_best) = (0_u64, 0_u64);
+    for &key in scores.keys().iter().rev() {
+        let bin = negatives.bin(key);
+        if bin != inside_bin {
+            above += inside;
+            (inside, inside_bin) = (0, bin);
+        }
+        while let Some((_, count)) = bins.next_if(|(other, _)| *other > bin) {
+            above += count;
+        }
+        if let Some((_, count)) = bins.next_if(|(other, _)| *other == bin) {
+            inside = count;
+        }
+        worst.push(above + inside - above_worst);
+        best.push(above - above_best);
+        (above_worst, above_best) = (above + inside, above);
+    }
+    [(worst, above_worst), (best, above_best)].map(|(mut counts, above)| {
+        counts.push(total - above);
+        counts.reverse();
+        Ranking::from_placed(Placed::without_ties(scores.clone(), &counts), Unit::Pixel)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const GOOD: ScoredImage<'static> = ScoredImage {
-        name: "good",
-        width: 2,
-        map: &[0.1, 0.2],
-        mask: None,
-        score: 0.2,
-        is_anomalous: false,
-    };
+    use crate::test_samples::GOOD;
 
     #[test]
     fn what_cannot_be_streamed_is_refused() {

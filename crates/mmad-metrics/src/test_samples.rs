@@ -1,6 +1,28 @@
-//! Random labelled scores for the property tests.
+//! Pictures and random labelled scores for the tests.
 
 use proptest::prelude::*;
+
+use crate::input::ScoredImage;
+
+/// A good picture of two pixels.
+pub(crate) const GOOD: ScoredImage<'static> = ScoredImage {
+    name: "good/000",
+    width: 2,
+    map: &[0.1, 0.2],
+    mask: None,
+    score: 0.2,
+    is_anomalous: false,
+};
+
+/// A picture with a defect in its second pixel, which its map finds.
+pub(crate) const DEFECTIVE: ScoredImage<'static> = ScoredImage {
+    name: "hole/000",
+    map: &[0.1, 0.9],
+    mask: Some(&[0, 1]),
+    score: 0.9,
+    is_anomalous: true,
+    ..GOOD
+};
 
 /// Scores and labels of the same length, with few distinct scores so that ties are common (the
 /// two zeros among them), and with both labels.

@@ -218,7 +218,7 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
         tensors_sha256: String::new(),
     };
     let detector = Detector::new(method, card.clone(), class_features.clone(), &fit.device)?;
-    let held_out = score_good(&detector, &calibration, &fit.loader)?;
+    let held_out = score_labelled(&detector, &calibration, &fit.loader)?;
     unreadable.extend(held_out.unreadable);
     let calibration = match held_out.scores.is_empty() {
         true => None,
@@ -342,28 +342,29 @@ pub(crate) fn class_features(
 /// Most pictures that a model file tests itself with.
 const N_SELF_TESTS: usize = 4;
 
-/// Scores of good pictures by class.
+/// Scores of pictures by class and label.
 #[derive(Debug)]
-pub struct GoodScores {
+pub struct LabelledScores {
     /// In order of class; those of which no picture could be read are left out.
     pub scores: Vec<ClassScores>,
     /// Pictures that could not be read.
     pub unreadable: Vec<DataError>,
-    /// The first picture of each of a few classes, in the model's size.
+    /// The first good picture of each of a few classes, in the model's size.
     pub some_rgb: Vec<Vec<u8>>,
 }
 
-/// Scores good pictures, for calibration.
+/// Scores pictures, good and defective apart, for calibration.
 ///
 /// # Errors
 ///
 /// [`DataError`] where no loader can be started.
-pub fn score_good(
+pub fn score_labelled(
     detector: &Detector,
     samples: &[Sample],
     loader: &LoaderOptions,
-) -> Result<GoodScores, DataError> {
-    let mut found = GoodScores { scores: Vec::new(), unreadable: Vec::new(), some_rgb: Vec::new() };
+) -> Result<LabelledScores, DataError> {
+    let mut found =
+        LabelledScores { scores: Vec::new(), unreadable: Vec::new(), some_rgb: Vec::new() };
     for class in class_names(samples) {
         let of_class = samples.iter().filter(|s| s.class == class).cloned().collect();
         let mut scores = ClassScores { class, ..ClassScores::default() };
@@ -371,6 +372,10 @@ pub fn score_good(
             match item {
                 Ok(loaded) => {
                     let scored = detector.score_pixels(loaded.pixels);
+                    if loaded.sample.is_anomalous() {
+                        scores.defective.push(scored.score);
+                        continue;
+                    }
                     if scores.good.is_empty() && found.some_rgb.len() < N_SELF_TESTS {
                         found.some_rgb.push(loaded.rgb);
                     }
@@ -380,7 +385,7 @@ pub fn score_good(
                 Err(error) => found.unreadable.push(error),
             }
         }
-        if !scores.good.is_empty() {
+        if !(scores.good.is_empty() && scores.defective.is_empty()) {
             found.scores.push(scores);
         }
     }

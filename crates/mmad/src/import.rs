@@ -12,7 +12,7 @@ use mmad_weights::{HostTensor, StateDict, Values};
 
 use crate::calibrate::{Calibration, Plan, Source};
 use crate::detector::Detector;
-use crate::fit::{FitError, class_features, part, score_good};
+use crate::fit::{FitError, class_features, part, score_labelled};
 use crate::methods;
 use crate::model_file::{FORMAT_VERSION, ModelCard, ModelFile, TrainingRecord};
 use crate::run_file::RunConfig;
@@ -116,7 +116,7 @@ pub fn import_checkpoint(
     };
     let detector =
         Detector::new(method, card.clone(), features.clone(), device).map_err(FitError::from)?;
-    let found = score_good(&detector, &held_out, loader).map_err(FitError::from)?;
+    let found = score_labelled(&detector, &held_out, loader).map_err(FitError::from)?;
     let calibration = match found.scores.is_empty() {
         true => None,
         false => Some(

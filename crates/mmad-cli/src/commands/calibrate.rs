@@ -7,10 +7,10 @@ use mmad::calibrate::{
     Basis, Calibration, ClassCalibration, ClassScores, Plan, RateInterval, Rule, Source,
 };
 use mmad::detector::Detector;
-use mmad::fit::{part, score_good};
+use mmad::fit::{part, score_labelled};
 use mmad::model_file::ModelFile;
 use mmad::score_list::{PictureScore, by_class};
-use mmad_data::{Dataset, LoaderOptions, Sample};
+use mmad_data::{Dataset, LoaderOptions, Sample, Split};
 use serde::Deserialize;
 
 use crate::device::DeviceArg;
@@ -20,8 +20,8 @@ use crate::output::Output;
 /// Show or change the thresholds of a model; the weights stay as they are
 ///
 /// Thresholds come from good pictures that were held out of training, never from a test set unless
-/// you give one with `--scores`. The model keeps their scores, so another rate or rule takes no
-/// time. With `--data` they are scored anew.
+/// you give one with `--labelled` or `--scores`. The model keeps their scores, so another rate or
+/// rule takes no time. With `--data` they are scored anew.
 #[derive(Debug, Args)]
 pub(crate) struct CalibrateArgs {
     /// Model file written by `mmad train`; it is changed in place
@@ -38,11 +38,11 @@ pub(crate) struct CalibrateArgs {
     /// Threshold above this share of the good scores, without a guarantee
     #[arg(long, value_name = "SHARE", group = "rule")]
     quantile: Option<f64>,
-    /// Threshold with the best F1; needs labelled pictures, see `--scores`
+    /// Threshold with the best F1; needs labelled pictures, see `--labelled` and `--scores`
     #[arg(long, group = "rule")]
     f1: bool,
     /// Threshold with the least cost of a false reject and of a miss, as in `--cost 1,20`; needs
-    /// labelled pictures, see `--scores`
+    /// labelled pictures, see `--labelled` and `--scores`
     #[arg(long, value_name = "REJECT,MISS", group = "rule", value_parser = parse_costs)]
     cost: Option<(f64, f64)>,
     /// Share of defective parts in production, for `--cost` [default: that of the pictures]
@@ -55,6 +55,10 @@ pub(crate) struct CalibrateArgs {
     /// them. Classes without new pictures keep their thresholds
     #[arg(long, value_name = "DIR", group = "pictures")]
     good: Option<PathBuf>,
+    /// Folder with labelled pictures in a known layout: score its test pictures, good and
+    /// defective. Numbers of the same pictures then flatter the thresholds
+    #[arg(long, value_name = "DIR", group = "pictures")]
+    labelled: Option<PathBuf>,
     /// `results.json` of `mmad eval` with this model: take its scores, good and defective. Numbers
     /// of the same test set then flatter the thresholds
     #[arg(long, value_name = "FILE", group = "pictures")]
@@ -112,14 +116,23 @@ pub(crate) fn run(args: &CalibrateArgs, output: &mut Output) -> Result<Status, F
     let mut file = ModelFile::read(&args.model)?;
     let before = file.card.calibration.clone();
     let plan = args.plan(before.as_ref().map(|calibration| &calibration.plan));
-    let new = match (&args.data, &args.good, &args.scores) {
+    let new = match (&args.data, &args.good, &args.labelled, &args.scores) {
         (Some(folder), ..) => {
             let pictures = part(&Dataset::open(folder)?, &file.card.config)?.calibration;
             Some((score(args, &pictures, output, &mut status)?, Source::HeldOut))
         }
-        (_, Some(folder), _) => {
-            let pictures = good_pictures(folder, &file.card.classes)?;
+        (_, Some(folder), ..) => {
+            let mut good = Dataset::open(folder)?.samples().to_vec();
+            good.retain(|sample| !sample.is_anomalous());
+            let pictures = of_known_classes(folder, good, &file.card.classes)?;
             Some((score(args, &pictures, output, &mut status)?, Source::GoodPictures))
+        }
+        (_, _, Some(folder), _) => {
+            let test = Dataset::open(folder)?.of_split(Split::Test);
+            let pictures = of_known_classes(folder, test, &file.card.classes)?;
+            let scores = score(args, &pictures, output, &mut status)?;
+            need_good(&scores, folder, "leave the class out of the folder")?;
+            Some((scores, Source::LabelledPictures))
         }
         (.., Some(path)) => Some((read_scores(path, &file)?, Source::ScoresFile)),
         _ => None,
@@ -193,10 +206,14 @@ fn score(
     output: &mut Output,
     status: &mut Status,
 ) -> Result<Vec<ClassScores>, Failure> {
-    let device = args.device.open(output)?;
-    let detector = Detector::load(&args.model, &device)?;
-    output.note(&format!("scoring {} good pictures", pictures.len()));
-    let found = score_good(&detector, pictures, &LoaderOptions::default())?;
+    let detector = Detector::load(&args.model, &args.device.open(output)?)?;
+    let n_defective = pictures.iter().filter(|sample| sample.is_anomalous()).count();
+    let n_good = pictures.len() - n_defective;
+    output.note(&match n_defective {
+        0 => format!("scoring {n_good} good pictures"),
+        _ => format!("scoring {n_good} good and {n_defective} defective pictures"),
+    });
+    let found = score_labelled(&detector, pictures, &LoaderOptions::default())?;
     for error in &found.unreadable {
         output.warn(&format!("skipped: {error}"));
         *status = Status::DataProblems;
@@ -227,31 +244,37 @@ fn read_scores(path: &Path, model: &ModelFile) -> Result<Vec<ClassScores>, Failu
         ));
     }
     let scores = by_class(&file.scores);
-    let without_good = scores.iter().find(|class| class.good.is_empty());
-    if let Some(class) = without_good {
-        return Err(Failure::new(
-            format!("`{}` has no good picture of class `{}`", path.display(), class.class),
-            "a threshold needs good pictures; leave the class out with `mmad eval --class`",
-        ));
-    }
+    need_good(&scores, path, "leave the class out with `mmad eval --class`")?;
     Ok(scores)
 }
 
-/// The good pictures of a folder under the names of the model's classes.
-fn good_pictures(folder: &Path, known: &[String]) -> Result<Vec<Sample>, Failure> {
-    let dataset = Dataset::open(folder)?;
-    let mut good: Vec<Sample> =
-        dataset.samples().iter().filter(|sample| !sample.is_anomalous()).cloned().collect();
-    let is_one_class = good.iter().all(|sample| sample.class == good[0].class);
+/// Refuses scores of a class without good pictures.
+fn need_good(scores: &[ClassScores], path: &Path, mend: &str) -> Result<(), Failure> {
+    match scores.iter().find(|class| class.good.is_empty()) {
+        None => Ok(()),
+        Some(class) => Err(Failure::new(
+            format!("`{}` has no good picture of class `{}`", path.display(), class.class),
+            format!("a threshold needs good pictures; {mend}"),
+        )),
+    }
+}
+
+/// The pictures of a folder under the names of the model's classes.
+fn of_known_classes(
+    folder: &Path,
+    mut pictures: Vec<Sample>,
+    known: &[String],
+) -> Result<Vec<Sample>, Failure> {
+    let is_one_class = pictures.iter().all(|sample| sample.class == pictures[0].class);
     if let ([class], true) = (known, is_one_class) {
         // A plain folder is named after no class; here there is only one that it can be.
-        for sample in &mut good {
+        for sample in &mut pictures {
             sample.class.clone_from(class);
         }
     }
     // A model that was imported without pictures knows no classes and takes any.
-    match good.iter().find(|sample| !known.is_empty() && !known.contains(&sample.class)) {
-        None => Ok(good),
+    match pictures.iter().find(|sample| !known.is_empty() && !known.contains(&sample.class)) {
+        None => Ok(pictures),
         Some(sample) => Err(Failure::new(
             format!("class `{}` is unknown to this model", sample.class),
             format!(
@@ -348,6 +371,11 @@ pub(crate) fn aim(calibration: &Calibration) -> String {
         Source::GoodPictures => format!("{text}; from good pictures given later"),
         Source::ScoresFile => {
             format!("{text}; from the scores of an evaluation, which they flatter")
+        }
+        Source::LabelledPictures => {
+            format!(
+                "{text}; from labelled pictures, defects among them, whose numbers they flatter"
+            )
         }
     }
 }

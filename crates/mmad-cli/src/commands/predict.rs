@@ -34,8 +34,9 @@ pub(crate) struct PredictArgs {
     /// Class of the pictures; decides the threshold [default: the class that looks most alike]
     #[arg(long, value_name = "NAME")]
     class: Option<String>,
-    /// Threshold of the raw score, instead of the model's own
-    #[arg(long, value_name = "SCORE")]
+    /// Threshold of the raw score (`score`, not `score01`, on whose scale every threshold is 0.5),
+    /// instead of the model's own. Any number: raw scores of SimpleNet can be negative
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     threshold: Option<f32>,
     /// Print CSV
     #[arg(long, conflicts_with = "json")]
@@ -88,10 +89,10 @@ struct Unreadable {
 }
 
 pub(crate) fn run(args: &PredictArgs, output: &mut Output) -> Result<Status, Failure> {
-    if let Some(threshold) = args.threshold.filter(|t| !(t.is_finite() && *t > 0.0)) {
+    if let Some(threshold) = args.threshold.filter(|threshold| !threshold.is_finite()) {
         return Err(Failure::new(
             format!("`--threshold` is {threshold}"),
-            "give a raw score above 0; `mmad calibrate MODEL` shows the model's",
+            "give a number on the scale of raw scores; `mmad calibrate MODEL` shows the model's",
         ));
     }
     let device = args.device.open(output)?;

@@ -102,7 +102,9 @@ fn a_pixel_threshold_lies_at_most_at_the_threshold() {
 fn labelled_pictures_allow_other_rules() {
     let work = Work::with_model();
     let weights = work.tensors("run/model.mmad");
-    assert!(work.fails("calibrate run/model.mmad --f1").contains("--scores DIR/results.json"));
+    let message = work.fails("calibrate run/model.mmad --f1");
+    assert!(message.contains("--labelled DIR"), "{message}");
+    assert!(message.contains("--scores DIR/results.json"), "{message}");
     work.ok("eval run/model.mmad pics --class gear --class wood -o results");
     let line = "calibrate run/model.mmad --json --scores results/results.json";
     let best = work.ok(&format!("{line} --f1")).json();
@@ -139,6 +141,36 @@ fn labelled_pictures_allow_other_rules() {
     work.ok(&format!("train pics -o other {tiny} --epochs 1 --class gear"));
     let message = work.fails("calibrate other/model.mmad --scores results/results.json");
     assert!(message.contains("another model"), "{message}");
+}
+
+#[test]
+fn a_labelled_folder_needs_no_evaluation() {
+    let work = Work::with_model();
+    work.ok("eval run/model.mmad pics --class gear --class wood -o results");
+    let copy = std::fs::read(work.path("run/model.mmad")).unwrap();
+    let from_scores = "calibrate run/model.mmad --json --scores results/results.json --cost 1,20";
+    let from_scores = work.ok(from_scores).json();
+    std::fs::write(work.path("run/model.mmad"), copy).unwrap();
+
+    let message = work.fails("calibrate run/model.mmad --labelled pics --cost 1,20");
+    assert!(message.contains("is unknown to this model"), "{message}");
+    for entry in std::fs::read_dir(work.path("pics")).unwrap().map(Result::unwrap) {
+        let is_known = ["gear", "wood"].iter().any(|class| entry.file_name() == *class);
+        if !is_known && entry.path().is_dir() {
+            std::fs::remove_dir_all(entry.path()).unwrap();
+        }
+    }
+    let labelled = work.ok("calibrate run/model.mmad --json --labelled pics --cost 1,20").json();
+    assert_eq!(labelled["source"], "labelled-pictures");
+    assert_eq!(labelled["classes"], from_scores["classes"]);
+    let text = work.ok("calibrate run/model.mmad").stdout;
+    assert!(text.contains("from labelled pictures, defects among them"), "{text}");
+    let ran = work.ok("calibrate run/model.mmad --labelled pics --f1");
+    assert!(ran.stderr.contains("good and ") && ran.stderr.contains("defective pictures"));
+
+    std::fs::remove_dir_all(work.path("pics/gear/test/good")).unwrap();
+    let message = work.fails("calibrate run/model.mmad --labelled pics --f1 -q");
+    assert!(message.contains("no good picture of class `gear`"), "{message}");
 }
 
 #[test]

@@ -75,6 +75,49 @@ export function showCurves(host, rows, given) {
   return (chosen) => marks.forEach((mark) => mark(chosen));
 }
 
+/** Points of a mean curve: dense on the left, where the curves climb. */
+const MEAN_POINTS = 200;
+
+/**
+ * The mean over the classes of the curves that share a title: at every place of the horizontal axis
+ * the mean of the heights there (vertical averaging). It has no thresholds, since those differ.
+ * @param {Curve[]} curves
+ * @returns {Curve[]}
+ */
+export function meanCurves(curves) {
+  const titles = [...new Set(curves.map((curve) => curve.title))];
+  return titles.map((title) => {
+    const own = curves.filter((curve) => curve.title === title);
+    const classes = own.length === 1 ? 'class' : 'classes';
+    const points = Array.from({ length: MEAN_POINTS + 1 }, (_, i) => {
+      const x = (i / MEAN_POINTS) ** 2;
+      const sum = own.reduce((total, curve) => total + heightAt(curve.points, x), 0);
+      return /** @type {[number, number]} */ ([x, sum / own.length]);
+    });
+    return {
+      ...own[0],
+      class: '',
+      title: `${title}, mean of ${own.length} ${classes}`,
+      note: 'At each place of the horizontal axis, the mean of the heights of the classes',
+      points,
+      thresholds: [],
+    };
+  });
+}
+
+/**
+ * The height of a curve, level outside its points. Where it climbs straight up, the top counts.
+ * @param {[number, number][]} points from left to right
+ * @param {number} x
+ */
+function heightAt(points, x) {
+  const after = points.findIndex(([at]) => at > x);
+  if (after === 0) return points[0][1];
+  if (after < 0) return points[points.length - 1][1];
+  const [[x0, y0], [x1, y1]] = [points[after - 1], points[after]];
+  return y0 + ((y1 - y0) * (x - x0)) / (x1 - x0);
+}
+
 /** @param {Confusion} counts */
 const nGood = ({ passes, goodReviews, falseRejects }) => passes + goodReviews + falseRejects;
 

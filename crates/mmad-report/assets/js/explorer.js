@@ -2,7 +2,7 @@
 // It takes one evaluation as plain data and does not ask where that came from.
 
 import { decodeColormap } from './colour.js';
-import { showCurves } from './curves.js';
+import { meanCurves, showCurves } from './curves.js';
 import { byId, el } from './dom.js';
 import { createGallery, outcomeBadge } from './gallery.js';
 import { createHistogram } from './histogram.js';
@@ -170,11 +170,11 @@ export function createExplorer(data) {
       return [el('button', { type: 'button', click }, label)];
     });
     byId('presets').replaceChildren(...buttons);
-    const given = data.curves.filter((curve) => curve.class === className);
+    const given = className === '' ? meanCurves(data.curves) : data.curves.filter((curve) => curve.class === className);
     markCurves = showCurves(byId('curve-plots'), rows, given);
     byId('curves-note').textContent =
       className === '' && data.curves.length > 0
-        ? 'All classes on their common scale. Choose a class to see the curves of its pixels.'
+        ? 'Images of all classes on their common scale; pixels as the mean of the classes. Choose a class to see its own.'
         : '';
     showThreshold();
   }

@@ -256,6 +256,20 @@ const steps = {
     assert.equal(await dialog.isVisible(), false);
   },
 
+  async 'all classes together have mean curves over pixels'({ page }) {
+    await chooseClass(page, '');
+    const panel = page.locator('.curve-panel').last();
+    assert.match(await panel.textContent(), /, mean of \d+ class(es)?/);
+    assert.match(await page.textContent('#curves-note'), /pixels as the mean of the classes/);
+    await page.locator('.curve').last().focus();
+    const readout = panel.locator('output');
+    for (let i = 0; i < 30; i += 1) await page.keyboard.press('PageUp');
+    assert.equal(await readout.textContent(), 'False positive rate 1.000 · Mean overlap with regions 1.000');
+    // The classes differ in their thresholds there, so none is told.
+    for (let i = 0; i < 4; i += 1) await page.keyboard.press('PageDown');
+    assert.match(await readout.textContent(), /^False positive rate 0\.\d{3} · Mean overlap with regions \d\.\d{3}$/);
+  },
+
   async 'curves say what is under the cursor'({ page }) {
     await chooseClass(page, 'hex nut');
     const plot = page.locator('.curve').first();

@@ -190,8 +190,8 @@ impl CalibrationError {
                 "hold some out with `data.calibration_share`, or add good pictures".to_owned()
             }
             Self::NoDefects => {
-                "score labelled pictures with `mmad eval MODEL DATA --out DIR`, and \
-                 give `--scores DIR/results.json`"
+                "give a folder of good and defective pictures with `--labelled DIR`, or the scores of \
+                 an evaluation with `--scores DIR/results.json`"
                     .to_owned()
             }
             Self::UnknownClass { known, .. } => format!("the model knows: {}", known.join(", ")),

@@ -54,6 +54,8 @@ pub enum Source {
     GoodPictures,
     /// The scores of an evaluation.
     ScoresFile,
+    /// Labelled pictures, good and defective, that somebody gave later.
+    LabelledPictures,
 }
 
 impl Default for Plan {
