@@ -115,6 +115,7 @@ impl Lanes for V4 {
 }
 
 /// `2^(j/32)` for `j` from 0 to 31.
+#[expect(clippy::excessive_precision, clippy::approx_constant, reason = "nearest to the roots")]
 const ROOTS: [[f32; 16]; 2] = [
     [
         1.0,
