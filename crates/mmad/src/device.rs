@@ -207,6 +207,12 @@ mod gpu {
     /// Opens the device by asking for its name.
     fn start(asked: DeviceChoice, device: Device) -> Result<OpenDevice, DeviceError> {
         let is_software = is_software(&device);
+        // CubeCL 0.11.3 writes wrong SPIR-V for shared memory where the driver has no explicit layout
+        // of it, and Mesa's software driver crashes on that.
+        if cfg!(feature = "vulkan") && is_software {
+            let why = "kernels in SPIR-V crash on a software driver; build with the feature `wgpu`";
+            return Err(DeviceError::Refused { asked, why: why.to_owned() });
+        }
         let opened = device.clone();
         let identity = guarded(asked, move || opened.identity())?;
         let name = identity.map_or_else(|| "GPU".to_owned(), |identity| identity.name);
