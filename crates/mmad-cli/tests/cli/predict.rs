@@ -104,7 +104,7 @@ fn wrong_arguments_are_errors() {
         ("predict run/model.mmad texts -q", "there is no picture in `texts`"),
         ("predict nowhere.mmad pics -q", "`nowhere.mmad`"),
     ] {
-        assert!(work.fails(&line).contains(expected), "{line}");
+        assert!(work.fails(line).contains(expected), "{line}");
     }
     let ran = work.run("predict run/model.mmad pics/gear/test -o run/model.mmad").exits(ERROR);
     assert!(ran.stderr.contains("cannot make `run/model.mmad`"), "{ran}");

@@ -67,7 +67,7 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
         let mut gathered = Gathered::new(simd, &sequence, weights);
         let mut local = projection.map(|projection| projection.forward.chunks(&sequence));
         let starts = note_starts(simd, &sequence, &mut local, weights, &mut gathered);
-        let mut back = projection.map(|projection| projection.chunks());
+        let mut back = projection.map(ProjectionBack::chunks);
 
         let mut of_weights = VectorGrads::new(simd, weights);
         let mut of_rows = RowGrads::new(&sequence.rows, weights.padded_states);
@@ -111,15 +111,11 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
                 for (t, &place) in places.iter().enumerate() {
                     let (u, dt) = (gathered.u[t], gathered.dt[t]);
                     let of_u = simd.mul_add(of_input[t], dt, simd.mul(skip, g[t]));
-                    match &mut back {
+                    if let Some(back) = &mut back {
                         // The part that goes through the projection joins it below.
-                        Some(back) => {
-                            simd.store_some(of_u, &mut back.u[weights.places_of(block, t as u32)]);
-                        }
-                        None => {
-                            let at = weights.places_of(block, place);
-                            simd.accumulate_some(of_u, &mut grad_u[at]);
-                        }
+                        simd.store_some(of_u, &mut back.u[weights.places_of(block, t as u32)]);
+                    } else {
+                        simd.accumulate_some(of_u, &mut grad_u[weights.places_of(block, place)]);
                     }
                     let of_dt = simd.mul(of_input[t], u);
                     let of_dt = simd.mul_add(of_decay[t], simd.splat(LN_2), of_dt);

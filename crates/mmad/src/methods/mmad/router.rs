@@ -87,13 +87,17 @@ impl Router {
         let mean = f.clone().mean_dim(1).mean_dim(2);
         let scores = f.clone().mean_dim(3).reshape([batch, height * width, 1]);
         let scores = activation::leaky_relu(self.mask_hidden.forward(scores), LEAK);
-        let scores = activation::softmax(self.mask_out.forward(scores), 2);
+        let logits = self.mask_out.forward(scores);
+        let scores = activation::softmax(logits.clone(), 2);
         let keep = match mode {
             Mode::Train(step) => {
                 let noise = step.gumbel(batch, height * width, &scores.device());
                 straight_through(scores, noise)
             }
-            Mode::Score(share) => highest(scores.narrow(2, 0, 1), *share),
+            Mode::Score(share) => {
+                let lead = logits.clone().narrow(2, 0, 1) - logits.narrow(2, 1, 1);
+                highest(scores.narrow(2, 0, 1), lead, *share)
+            }
         };
         Routing {
             keep: keep.reshape([batch, height, width, 1]),
@@ -152,25 +156,31 @@ fn straight_through(scores: Tensor<3>, noise: Tensor<3>) -> Tensor<3> {
 
 /// Marks the tokens with the highest scores: as many as the sampler would keep on average.
 ///
+/// They are told apart by the lead of the first logit over the second. That is the order of the
+/// scores, which lie near one half and are often equal to the last digit where the leads are not.
+///
 /// # Shapes
 ///
-/// - `scores`: `[b, n, 1]`, probabilities; output: `[b, n, 1]`, 0 or 1
-fn highest(scores: Tensor<3>, share: KeepShare) -> Tensor<3> {
+/// - `scores`: `[b, n, 1]`, probabilities; `lead`: `[b, n, 1]`; output: `[b, n, 1]`, 0 or 1
+fn highest(scores: Tensor<3>, lead: Tensor<3>, share: KeepShare) -> Tensor<3> {
     let [batch, n_tokens, _] = scores.dims();
     let device = scores.device();
-    let scores: Vec<f32> = scores.detach().into_data().try_to_vec().expect("scores are f32");
+    let [scores, lead] = [scores, lead].map(|tensor| -> Vec<f32> {
+        tensor.detach().into_data().try_to_vec().expect("scores are f32")
+    });
     let expected = |scores: &[f32]| -> f64 {
         scores.iter().map(|&p| 1.0 / (1.0 + (-(2.0 * f64::from(p) - 1.0)).exp())).sum()
     };
     let over_batch = expected(&scores) / batch as f64;
     let mut keep = vec![0.0_f32; scores.len()];
-    for (scores, keep) in scores.chunks(n_tokens).zip(keep.chunks_mut(n_tokens)) {
+    let pictures = scores.chunks(n_tokens).zip(lead.chunks(n_tokens));
+    for ((scores, lead), keep) in pictures.zip(keep.chunks_mut(n_tokens)) {
         let n_expected = match share {
             KeepShare::PerPicture => expected(scores),
             KeepShare::PerBatch => over_batch,
         };
         let n_kept = (n_expected as usize).min(n_tokens);
-        for index in descending(scores).into_iter().take(n_kept) {
+        for index in descending(lead).into_iter().take(n_kept) {
             keep[index] = 1.0;
         }
     }
