@@ -25,10 +25,13 @@ export function createViewControls(view, colormaps, onChange) {
     onChange();
   };
   for (const control of [opacity, colormap, contour]) control.addEventListener('input', changed);
+  let drawn = '';
   const show = () => {
     opacity.value = String(view.opacity);
     colormap.value = view.colormap;
     contour.checked = view.contour;
+    if (drawn === view.colormap) return;
+    drawn = view.colormap;
     const image = new ImageData(256, 1);
     const table = colormaps[view.colormap];
     for (let i = 0; i < 256; i += 1) image.data.set([...table.subarray(3 * i, 3 * i + 3), 255], 4 * i);
