@@ -12,7 +12,7 @@ import { createOutcome } from './outcome.js';
 import { copyButton } from './page.js';
 import { SHIPPED, confusion, decide, presets, rawScoreAt, roundThreshold } from './stats.js';
 import { createThumbs } from './thumbs.js';
-import { createViewControls, createViewer } from './viewer.js';
+import { createMapStyle, createViewControls, createViewer } from './viewer.js';
 
 /**
  * @typedef {import('./stats.js').ScoreRow} ScoreRow
@@ -114,6 +114,7 @@ export function createExplorer(data) {
 
   const histogram = createHistogram(byId('histogram'), setThreshold, setReview);
   const outcome = createOutcome(byId('confusion'));
+  const styleMaps = createMapStyle(view);
   const redraw = oncePerFrame(() => {
     styleMaps();
     controls.show();
@@ -121,14 +122,6 @@ export function createExplorer(data) {
     mistakes.recolour();
     viewer.redraw();
   });
-  /** Opacity and contour of all maps on the page; only new colours are drawn. */
-  function styleMaps() {
-    for (const host of [byId('gallery'), byId('mistakes')]) {
-      host.style.setProperty('--map-opacity', String(view.opacity));
-      host.classList.toggle('without-contour', !view.contour);
-    }
-  }
-  styleMaps();
   const controls = createViewControls(view, colormaps, redraw);
   const viewer = createViewer(view, colormaps, redraw, (picture) => [outcomeBadge(picture, limits())]);
   byId('gallery').append(controls.node);

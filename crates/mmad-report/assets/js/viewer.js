@@ -50,6 +50,27 @@ export function createViewControls(view, colormaps, onChange) {
 }
 
 /**
+ * Opacity and contour of all small maps; only new colours have to be drawn. The answer follows the
+ * view. A rule of its own touches these elements only, where an inherited variable would restyle
+ * all around them.
+ * @param {View} view
+ */
+export function createMapStyle(view) {
+  const sheet = new CSSStyleSheet();
+  document.adoptedStyleSheets.push(sheet);
+  const [heat, contour] = ['.heat', '.contour'].map((selector) => {
+    const rule = sheet.cssRules[sheet.insertRule(`${selector} {}`, sheet.cssRules.length)];
+    return /** @type {CSSStyleRule} */ (rule).style;
+  });
+  const show = () => {
+    heat.opacity = String(view.opacity);
+    contour.visibility = view.contour ? 'visible' : 'hidden';
+  };
+  show();
+  return show;
+}
+
+/**
  * A dialog that shows one picture of a list.
  * @param {View} view
  * @param {Record<string, Uint8Array>} colormaps
