@@ -1,6 +1,7 @@
 // False rejects and misses as small pictures that come and go with the threshold.
 
 import { arrange, el, setText, titleOf } from './dom.js';
+import { whenFree } from './frames.js';
 
 /**
  * @typedef {import('./stats.js').ScoreRow} ScoreRow
@@ -12,6 +13,8 @@ import { arrange, el, setText, titleOf } from './dom.js';
 
 /** Small pictures shown at first, and added by one press of the button. */
 const STEP = 24;
+/** Small pictures made in one go. */
+const PER_JOB = 8;
 
 /**
  * @param {HTMLElement} host
@@ -97,8 +100,18 @@ export function createMistakes(host, thumbs, view, colormaps, onOpen) {
       setText(more, `Show ${Math.min(STEP, n - now)} more of ${n}`);
       setText(count, String(n));
       setText(readout, '');
+      // The list comes a frame after its count: a slider must not wait for pictures.
+      whenFree(grid, fill);
+    }
+
+    function fill() {
+      const rows = sorted.slice(0, Math.min(n, limit));
+      let nNew = 0;
+      const rest = rows.findIndex((row) => !made.has(row) && (nNew += 1) > PER_JOB);
+      const ready = rest < 0 ? rows : rows.slice(0, rest);
       // The worst come first, so that a list mostly grows or shrinks at its end.
-      arrange(grid, now > 0 ? sorted.slice(0, now).map(place) : [nothing]);
+      arrange(grid, ready.length > 0 ? ready.map(place) : [nothing]);
+      if (rest >= 0) whenFree(grid, fill);
     }
 
     /** @param {ScoreRow} row */

@@ -62,8 +62,10 @@ const counts = (page) =>
 
 const chooseClass = (page, name) => page.selectOption('#class', name === '' ? { value: '' } : { label: name });
 
-/** Lists and gallery are drawn with the next frame. */
-const nextFrame = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+/** Numbers are drawn with the next frame, lists and gallery bit by bit in those after it. */
+const nextFrame = (page) => page.evaluate(async () => {
+  for (let i = 0; i < 12; i += 1) await new Promise(requestAnimationFrame);
+});
 
 async function setThreshold(page, value) {
   await page.fill('#threshold', String(value));
@@ -113,6 +115,7 @@ const steps = {
     await chooseClass(page, '');
     await setThreshold(page, 0.3);
     await page.locator('.mistakes .more').first().click();
+    await nextFrame(page);
     assert.equal(await page.locator('.mistakes').first().locator('.thumb').count(), 48);
     // Every thumbnail is drawn, and its picture opens, large or small.
     await page.waitForFunction(() => [...document.querySelectorAll('.thumb canvas')].every((canvas) => canvas.width === 96));
