@@ -14,8 +14,9 @@ pub const STYLE: &str = include_str!("../assets/report.css");
 /// File name and text of the page's ES modules, each after those it imports. A server can hand
 /// them out under one folder; all but the last, which are one per kind of page, know nothing of
 /// where their data comes from.
-pub const MODULES: [(&str, &str); 17] = [
+pub const MODULES: [(&str, &str); 18] = [
     ("dom.js", include_str!("../assets/js/dom.js")),
+    ("frames.js", include_str!("../assets/js/frames.js")),
     ("stats.js", include_str!("../assets/js/stats.js")),
     ("colour.js", include_str!("../assets/js/colour.js")),
     ("picture.js", include_str!("../assets/js/picture.js")),

@@ -57,9 +57,14 @@ export function contourPath({ width, height, levels }, level) {
   for (let y = 0; y + 1 < height; y += 1) {
     for (let x = 0; x + 1 < width; x += 1) {
       const i = y * width + x;
+      const isInside = levels[i] >= level;
+      // Nearly every place is calm, so it must not cost an array.
+      if (
+        levels[i + 1] >= level === isInside &&
+        levels[i + width] >= level === isInside &&
+        levels[i + width + 1] >= level === isInside
+      ) continue;
       const corner = [levels[i], levels[i + 1], levels[i + width + 1], levels[i + width]];
-      const inside = corner.map((value) => value >= level);
-      if (inside.every((is) => is === inside[0])) continue;
       // Where the four sides are crossed, clockwise from the top.
       const cross = [0, 1, 2, 3].flatMap((side) => {
         const [a, b] = [corner[side], corner[(side + 1) % 4]];

@@ -41,6 +41,30 @@ function fill(node, props, children) {
 }
 
 /**
+ * Changes a text; the same text again costs no layout.
+ * @param {Element} node
+ * @param {string} text
+ */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/**
+ * Makes `nodes` the children of `parent`. Those that stay in their order are not touched, so they
+ * keep focus and cost nothing.
+ * @param {Element} parent
+ * @param {Element[]} nodes
+ */
+export function arrange(parent, nodes) {
+  const staying = new Set(nodes);
+  for (const child of [...parent.children]) if (!staying.has(child)) child.remove();
+  nodes.forEach((node, i) => {
+    const there = parent.children[i] ?? null;
+    if (there !== node) parent.insertBefore(node, there);
+  });
+}
+
+/**
  * The element with this id; a page without it is broken.
  * @param {string} id
  */

@@ -3,15 +3,16 @@
 
 import { decodeColormap } from './colour.js';
 import { meanCurves, showCurves } from './curves.js';
-import { byId, el } from './dom.js';
+import { byId, el, setText } from './dom.js';
+import { oncePerFrame } from './frames.js';
 import { createGallery, outcomeBadge } from './gallery.js';
 import { createHistogram } from './histogram.js';
 import { createMistakes } from './mistakes.js';
-import { confusionTable, rateSentence } from './outcome.js';
+import { createOutcome } from './outcome.js';
 import { copyButton } from './page.js';
 import { SHIPPED, confusion, decide, presets, rawScoreAt, roundThreshold } from './stats.js';
 import { createThumbs } from './thumbs.js';
-import { createViewControls, createViewer } from './viewer.js';
+import { createMapStyle, createViewControls, createViewer } from './viewer.js';
 
 /**
  * @typedef {import('./stats.js').ScoreRow} ScoreRow
@@ -44,7 +45,7 @@ export function createExplorer(data) {
   /** @type {{good: ScoreRow[], bad: ScoreRow[]}} */
   let sorted = { good: [], bad: [] };
   let pictures = data.pictures;
-  let frame = 0;
+  let isNewClass = true;
   /** @type {(chosen: import('./curves.js').Chosen) => void} */
   let markCurves = () => {};
 
@@ -84,7 +85,8 @@ export function createExplorer(data) {
   const number = el('input', { type: 'number', id: 'threshold', step: 0.001 });
   const hasReviewBox = el('input', { type: 'checkbox', id: 'has-review', checked: hasReview });
   const reviewNumber = el('input', { type: 'number', id: 'review', step: 0.001, 'aria-label': 'Review from' });
-  const summary = el('output', { class: 'summary' });
+  const [nRejects, nMisses, nReviews] = ['wrong-good', 'wrong-bad', 'review'].map((kind) => el('span', { class: `badge ${kind}` }));
+  const summary = el('output', { class: 'summary' }, nRejects, nMisses, nReviews);
   choice.addEventListener('change', () => {
     className = choice.value === '' ? '' : data.classes[Number(choice.value)];
     showClass();
@@ -111,19 +113,15 @@ export function createExplorer(data) {
   byId('raw').append(rawWords, command);
 
   const histogram = createHistogram(byId('histogram'), setThreshold, setReview);
-  let viewFrame = 0;
-  let rest = 0;
-  const redraw = () => {
-    cancelAnimationFrame(viewFrame);
-    viewFrame = requestAnimationFrame(() => {
-      controls.show();
-      gallery.redraw();
-      viewer.redraw();
-    });
-    // The smallest copies wait until the slider rests.
-    clearTimeout(rest);
-    rest = setTimeout(() => mistakes.redraw(), 150);
-  };
+  const outcome = createOutcome(byId('confusion'));
+  const styleMaps = createMapStyle(view);
+  const redraw = oncePerFrame(() => {
+    styleMaps();
+    controls.show();
+    gallery.recolour();
+    mistakes.recolour();
+    viewer.redraw();
+  });
   const controls = createViewControls(view, colormaps, redraw);
   const viewer = createViewer(view, colormaps, redraw, (picture) => [outcomeBadge(picture, limits())]);
   byId('gallery').append(controls.node);
@@ -176,41 +174,39 @@ export function createExplorer(data) {
       className === '' && data.curves.length > 0
         ? 'Images of all classes on their common scale; pixels as the mean of the classes. Choose a class to see its own.'
         : '';
+    isNewClass = true;
     showThreshold();
   }
 
   // All drawing waits for the next frame, so that a dragged line never lags behind the hand.
+  const drawSoon = oncePerFrame(draw);
   function showThreshold() {
     number.value = threshold().toFixed(3);
     const line = review();
     reviewNumber.hidden = line === null;
     reviewNumber.value = line === null ? '' : line.toFixed(3);
-    cancelAnimationFrame(frame);
-    frame = requestAnimationFrame(draw);
+    drawSoon();
   }
 
   function draw() {
     const { threshold: chosen, reviewOf: reviewed } = limits();
     const counts = confusion(rows, chosen, reviewed);
     const { falseRejects, misses, goodReviews, badReviews } = counts;
-    summary.replaceChildren(
-      el('span', { class: 'badge wrong-good' }, `${falseRejects} false reject${falseRejects === 1 ? '' : 's'}`),
-      el('span', { class: 'badge wrong-bad' }, `${misses} miss${misses === 1 ? '' : 'es'}`),
-    );
-    if (hasReview) summary.append(el('span', { class: 'badge review' }, `${goodReviews + badReviews} to review`));
+    setText(nRejects, `${falseRejects} false reject${falseRejects === 1 ? '' : 's'}`);
+    setText(nMisses, `${misses} miss${misses === 1 ? '' : 'es'}`);
+    setText(nReviews, `${goodReviews + badReviews} to review`);
+    nReviews.hidden = !hasReview;
     histogram.show({ rows, threshold: chosen, review: review(), reviewOf: reviewed });
     const raw = rawScore();
-    rawWords.textContent = raw === null ? 'Choose a class to see its raw scores.' : `The raw score there is ${raw.toPrecision(4)}.`;
+    setText(rawWords, raw === null ? 'Choose a class to see its raw scores.' : `The raw score there is ${raw.toPrecision(4)}.`);
     command.hidden = raw === null;
-    byId('confusion').replaceChildren(
-      confusionTable(counts, hasReview),
-      el('p', { class: 'quiet' }, rateSentence(counts)),
-    );
+    outcome.show(counts, hasReview);
     markCurves({ counts, threshold: chosen });
     const isPerClass = reviewed !== null && review() === null;
     // With one review line per class the misses are no longer the lowest scores of all.
     const missed = isPerClass ? sorted.bad.filter((row) => decide(row, chosen, reviewed) === 'passed') : sorted.bad;
-    mistakes.show(sorted.good, missed, counts);
+    mistakes.show(sorted.good, missed, counts, isNewClass);
+    isNewClass = false;
     gallery.show(pictures, { threshold: chosen, reviewOf: reviewed });
   }
 

@@ -1,7 +1,8 @@
 // Pictures in groups that follow the threshold, each as picture, truth and overlay.
 
-import { choiceRow, el, titleOf } from './dom.js';
-import { decodePicture, drawOverlay, drawTruth } from './picture.js';
+import { arrange, choiceRow, el, setText, titleOf } from './dom.js';
+import { whenFree } from './frames.js';
+import { decodePicture, drawContour, drawTruth, heatOf } from './picture.js';
 import { decide } from './stats.js';
 
 /**
@@ -10,13 +11,17 @@ import { decide } from './stats.js';
  * @typedef {import('./stats.js').ReviewOf} ReviewOf
  * @typedef {import('./stats.js').Decision} Decision
  * @typedef {{threshold: number, reviewOf: ReviewOf | null}} Limits
- * @typedef {{node: HTMLElement, caption: HTMLElement, overlay: HTMLCanvasElement,
- *   truth: HTMLCanvasElement, decision: Decision | '', seen: boolean}} Card
+ * @typedef {{node: HTMLElement, caption: HTMLElement, overlay: HTMLElement, contour: HTMLCanvasElement,
+ *   truth: HTMLCanvasElement, decision: Decision | '', isNear: boolean, colormap: string}} Card
+ *   `overlay` holds picture, map and contour on top of each other; `colormap` names the colours of
+ *   the map there, and is empty until it is drawn
  */
 
 const PAGE = 24;
 /** Longer side of a picture on a card, for a screen with small pixels. */
 const CARD_PX = 200;
+/** Milliseconds without a change after which cards far from the screen follow too. */
+const REST_MS = 150;
 const GROUPS = [
   { value: 'falseRejects', label: 'False rejects' },
   { value: 'misses', label: 'Misses' },
@@ -100,6 +105,10 @@ export function createGallery(host, view, colormaps, onOpen) {
   const cards = new Map();
   /** @type {WeakMap<Element, Picture>} */
   const pictureOf = new WeakMap();
+  /** The group as the cards show it. @type {Picture[]} */
+  let list = [];
+  let isNear = false;
+  let rest = 0;
 
   const tabs = choiceRow('Group of pictures', GROUPS, group, (value) => {
     group = value;
@@ -108,7 +117,12 @@ export function createGallery(host, view, colormaps, onOpen) {
   });
   const grid = el('div', { class: 'cards' });
   const more = el('button', { type: 'button', class: 'more', click: () => { shown += PAGE; update(); } }, 'Show more');
-  host.append(tabs.node, grid, more);
+  const body = el('div', { class: 'card-group' }, tabs.node, grid, more);
+  host.append(body);
+  new IntersectionObserver(([entry]) => {
+    isNear = entry.isIntersecting;
+    if (isNear) follow();
+  }, { rootMargin: '300px' }).observe(body);
 
   // Pictures are decoded when they come near the screen.
   const watcher = new IntersectionObserver((entries) => {
@@ -116,7 +130,7 @@ export function createGallery(host, view, colormaps, onOpen) {
       const picture = pictureOf.get(target);
       const card = picture && cards.get(picture);
       if (!card) continue;
-      card.seen = isIntersecting;
+      card.isNear = isIntersecting;
       if (isIntersecting) draw(picture);
     }
   }, { rootMargin: '300px' });
@@ -125,21 +139,19 @@ export function createGallery(host, view, colormaps, onOpen) {
   function cardOf(picture) {
     let card = cards.get(picture);
     if (card) return card;
-    const [overlay, truth] = [el('canvas', { class: 'overlay' }), el('canvas', {})];
+    const [contour, truth] = [el('canvas', { class: 'contour' }), el('canvas', {})];
+    const overlay = el('span', { class: 'overlay' });
     const caption = el('span', { class: 'caption' });
     const noMask = el('span', { class: 'no-mask' }, picture.defect === null ? 'good part' : 'no mask');
     const plain = el('img', { src: picture.picture, alt: '', loading: 'lazy' });
-    const click = () => {
-      const list = pick(pictures, group, limits);
-      onOpen(list, list.indexOf(picture));
-    };
+    const click = () => onOpen(list, list.indexOf(picture));
     const node = el(
       'button',
       { type: 'button', class: 'card', click },
       el('span', { class: 'panels' }, plain, picture.mask ? truth : noMask, overlay),
       caption,
     );
-    card = { node, caption, overlay, truth, decision: '', seen: false };
+    card = { node, caption, overlay, contour, truth, decision: '', isNear: false, colormap: '' };
     cards.set(picture, card);
     pictureOf.set(node, picture);
     watcher.observe(node);
@@ -147,21 +159,40 @@ export function createGallery(host, view, colormaps, onOpen) {
   }
 
   /** @param {Picture} picture */
-  async function draw(picture, withTruth = true) {
-    const parts = await decodePicture(picture);
+  async function draw(picture) {
     const card = cardOf(picture);
-    drawOverlay(card.overlay, parts, view, colormaps, CARD_PX);
-    if (picture.mask && withTruth) drawTruth(card.truth, parts, CARD_PX);
+    if (card.colormap === view.colormap) return;
+    const parts = await decodePicture(picture);
+    whenFree(card, () => {
+      if (card.colormap === '') {
+        parts.image.alt = '';
+        drawContour(card.contour, parts, CARD_PX);
+        if (picture.mask) drawTruth(card.truth, parts, CARD_PX);
+      }
+      card.colormap = view.colormap;
+      const heat = heatOf(parts, view.colormap, colormaps);
+      heat.className = 'heat';
+      card.overlay.replaceChildren(parts.image, heat, card.contour);
+    });
+  }
+
+  // The cards come a frame after the numbers, and later while nobody can see them: otherwise a
+  // slider would wait for pictures that come and go.
+  function follow() {
+    clearTimeout(rest);
+    if (isNear) whenFree(grid, update);
+    else rest = setTimeout(update, REST_MS);
   }
 
   function update() {
+    clearTimeout(rest);
     for (const { value, label } of GROUPS) {
       const text = tabs.texts.get(value);
       const isAll = value === 'closest' || value === 'random';
       const n = isAll ? pictures.length : pick(pictures, value, limits).length;
-      if (text) text.textContent = `${label} ${n}`;
+      if (text) setText(text, `${label} ${n}`);
     }
-    const list = pick(pictures, group, limits);
+    list = pick(pictures, group, limits);
     /** @type {HTMLElement[]} */
     const page = list.slice(0, shown).map((picture) => {
       const card = cardOf(picture);
@@ -177,9 +208,7 @@ export function createGallery(host, view, colormaps, onOpen) {
       return card.node;
     });
     if (page.length === 0) page.push(el('p', { class: 'quiet' }, 'No such picture among those in this page.'));
-    // Cards that stay where they are keep focus and cost nothing.
-    const isSame = page.length === grid.children.length && page.every((node, i) => node === grid.children[i]);
-    if (!isSame) grid.replaceChildren(...page);
+    arrange(grid, page);
     more.hidden = list.length <= shown;
   }
 
@@ -192,10 +221,11 @@ export function createGallery(host, view, colormaps, onOpen) {
       if (newPictures !== pictures) shown = PAGE;
       pictures = newPictures;
       limits = newLimits;
-      update();
+      follow();
     },
-    redraw() {
-      for (const [picture, card] of cards) if (card.seen) draw(picture, false);
+    /** Follows the colours of the maps; the style sheet does the rest. */
+    recolour() {
+      for (const [picture, card] of cards) if (card.isNear) draw(picture);
     },
   };
 }

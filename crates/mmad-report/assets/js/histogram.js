@@ -1,6 +1,6 @@
 // Scores of good (up) and defective (down) pictures, with one or two thresholds to drag.
 
-import { el, linear, onWidth, svg } from './dom.js';
+import { el, linear, onWidth, setText, svg } from './dom.js';
 import { SHIPPED, histogram, roundThreshold } from './stats.js';
 
 const BARS_HEIGHT = 270;
@@ -29,6 +29,17 @@ export function createHistogram(host, onThreshold, onReview) {
   let dragged = onThreshold;
 
   const plot = svg('svg', { class: 'histogram', height: BARS_HEIGHT, 'aria-hidden': 'true' });
+  // Bars and ticks are made anew with the pictures and the width. A threshold only moves these
+  // nodes and the ends of the bars that it crosses.
+  const band = svg('rect', { class: 'review-band', y: BARS_MARGIN.top, height: BARS_HEIGHT - BARS_MARGIN.bottom - BARS_MARGIN.top });
+  const reviewLine = svg('line', { class: 'review-line', y1: 22, y2: BARS_HEIGHT - BARS_MARGIN.bottom + 4 });
+  const reviewLabel = svg('text', { class: 'review-label', y: 30, 'text-anchor': 'end' });
+  const shipped = svg('line', { class: 'shipped', y1: BARS_MARGIN.top, y2: BARS_HEIGHT - BARS_MARGIN.bottom });
+  const line = svg('line', { class: 'threshold', y1: 14, y2: BARS_HEIGHT - BARS_MARGIN.bottom + 4 });
+  const grip = svg('circle', { class: 'grip', cy: 14, r: 5 });
+  const label = svg('text', { class: 'threshold-label', y: 18 });
+  /** @type {ReturnType<typeof bars> | null} */
+  let drawnBars = null;
   /** @type {(kind: string, name: string, set: (value: number) => void) => HTMLInputElement} */
   const sliderFor = (kind, name, set) => {
     const slider = el('input', { type: 'range', class: `threshold-slider ${kind}`, step: 0.001, 'aria-label': name });
@@ -68,23 +79,26 @@ export function createHistogram(host, onThreshold, onReview) {
     const middle = BARS_MARGIN.top + highest * unit;
     const barWidth = (x.at(domain[1]) - x.at(domain[0])) / N_BINS;
     const group = svg('g');
-    bins.forEach(({ good, goodWrong, bad, badWrong }, i) => {
-      const left = x.at(domain[0]) + i * barWidth + 0.5;
-      /** @type {(from: number, to: number, kind: string) => void} */
-      const bar = (from, to, kind) => {
-        if (from === to) return;
-        const [y0, y1] = [middle - from * unit, middle - to * unit].sort((a, b) => a - b);
-        group.append(svg('rect', { class: kind, x: left, y: y0, width: Math.max(1, barWidth - 1), height: y1 - y0 }));
+    /** A bar of the part that is decided rightly and one of the rest, which begins at the axis. */
+    const pair = (/** @type {number} */ i, /** @type {string} */ kind, /** @type {1 | -1} */ up, /** @type {number} */ n) => {
+      const size = { x: x.at(domain[0]) + i * barWidth + 0.5, width: Math.max(1, barWidth - 1) };
+      const [right, wrong] = [svg('rect', { class: kind, ...size }), svg('rect', { class: `${kind} wrong`, ...size })];
+      if (n > 0) group.append(wrong, right);
+      let shown = -1;
+      return (/** @type {number} */ nWrong) => {
+        if (nWrong === shown) return;
+        shown = nWrong;
+        for (const [bar, from, to] of /** @type {[Element, number, number][]} */ ([[wrong, 0, nWrong], [right, nWrong, n]])) {
+          bar.setAttribute('y', String(middle - unit * (up > 0 ? to : -from)));
+          bar.setAttribute('height', String((to - from) * unit));
+        }
       };
-      bar(0, goodWrong, 'bar-good wrong');
-      bar(goodWrong, good, 'bar-good');
-      bar(0, -badWrong, 'bar-bad wrong');
-      bar(-badWrong, -bad, 'bar-bad');
-    });
+    };
+    const pairs = bins.map(({ good, bad }, i) => ({ good: pair(i, 'bar-good', 1, good), bad: pair(i, 'bar-bad', -1, bad) }));
     group.append(
       svg('line', { class: 'axis', x1: BARS_MARGIN.left, x2: width - BARS_MARGIN.right, y1: middle, y2: middle }),
     );
-    return group;
+    return { group, rows, pairs };
   }
 
   /** @param {{at: (value: number) => number}} x */
@@ -102,36 +116,45 @@ export function createHistogram(host, onThreshold, onReview) {
 
   function draw() {
     const x = scale();
-    const { threshold, review } = state;
-    const bottom = BARS_HEIGHT - BARS_MARGIN.bottom;
+    const { rows, threshold, review, reviewOf } = state;
+    if (drawnBars?.rows !== rows) {
+      drawnBars = bars(x);
+      move(shipped, { x1: x.at(SHIPPED), x2: x.at(SHIPPED) });
+      plot.setAttribute('width', String(width));
+      plot.replaceChildren(drawnBars.group, ticks(x), shipped, line, grip, label);
+    }
+    histogram(rows, domain, N_BINS, threshold, reviewOf).forEach(({ goodWrong, badWrong }, i) => {
+      drawnBars?.pairs[i].good(goodWrong);
+      drawnBars?.pairs[i].bad(badWrong);
+    });
     const at = x.at(threshold);
-    const parts = [];
-    if (review !== null) {
+    if (review === null) for (const node of [band, reviewLine, reviewLabel]) node.remove();
+    else {
       const from = x.at(review);
-      const band = { x: from, width: Math.max(0, at - from), y: BARS_MARGIN.top, height: bottom - BARS_MARGIN.top };
-      parts.push(
-        svg('rect', { class: 'review-band', ...band }),
-        svg('line', { class: 'review-line', x1: from, x2: from, y1: 22, y2: bottom + 4 }),
-        svg('text', { class: 'review-label', x: from - 8, y: 30, 'text-anchor': 'end' }, `${review.toFixed(3)} review →`),
-      );
+      move(band, { x: from, width: Math.max(0, at - from) });
+      move(reviewLine, { x1: from, x2: from });
+      move(reviewLabel, { x: from - 8 });
+      setText(reviewLabel, `${review.toFixed(3)} review →`);
+      if (!band.isConnected) shipped.before(band, reviewLine, reviewLabel);
     }
     const onLeft = at > width / 2 && review === null;
-    parts.push(
-      svg('line', { class: 'shipped', x1: x.at(SHIPPED), x2: x.at(SHIPPED), y1: BARS_MARGIN.top, y2: bottom }),
-      svg('line', { class: 'threshold', x1: at, x2: at, y1: 14, y2: bottom + 4 }),
-      svg('circle', { class: 'grip', cx: at, cy: 14, r: 5 }),
-      svg(
-        'text',
-        { class: 'threshold-label', x: at + (onLeft ? -11 : 11), y: 18, 'text-anchor': onLeft ? 'end' : 'start' },
-        onLeft ? `passed ← ${threshold.toFixed(3)}` : `${threshold.toFixed(3)} → rejected`,
-      ),
-    );
-    plot.setAttribute('width', String(width));
-    plot.replaceChildren(bars(x), ticks(x), ...parts);
+    move(line, { x1: at, x2: at });
+    move(grip, { cx: at });
+    move(label, { x: at + (onLeft ? -11 : 11), 'text-anchor': onLeft ? 'end' : 'start' });
+    setText(label, onLeft ? `passed ← ${threshold.toFixed(3)}` : `${threshold.toFixed(3)} → rejected`);
+  }
+
+  /**
+   * @param {Element} node
+   * @param {Record<string, string | number>} attributes
+   */
+  function move(node, attributes) {
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
   }
 
   onWidth(host, (newWidth) => {
     width = newWidth;
+    drawnBars = null;
     draw();
   });
 

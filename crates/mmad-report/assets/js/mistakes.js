@@ -1,17 +1,20 @@
 // False rejects and misses as small pictures that come and go with the threshold.
 
-import { el, titleOf } from './dom.js';
+import { arrange, el, setText, titleOf } from './dom.js';
+import { whenFree } from './frames.js';
 
 /**
  * @typedef {import('./stats.js').ScoreRow} ScoreRow
  * @typedef {import('./stats.js').Confusion} Confusion
  * @typedef {import('./picture.js').View} View
  * @typedef {ReturnType<typeof import('./thumbs.js').createThumbs>} Thumbs
- * @typedef {{node: HTMLElement, canvas: HTMLCanvasElement | null, drawnAs: string}} Thumb
+ * @typedef {{node: HTMLElement, canvases: HTMLCanvasElement[], colormap: string}} Thumb a picture and its map
  */
 
 /** Small pictures shown at first, and added by one press of the button. */
 const STEP = 24;
+/** Small pictures made in one go. */
+const PER_JOB = 8;
 
 /**
  * @param {HTMLElement} host
@@ -33,22 +36,22 @@ export function createMistakes(host, thumbs, view, colormaps, onOpen) {
   function thumbOf(row) {
     let thumb = made.get(row);
     if (!thumb) {
-      const canvas = thumbs.has(row) ? el('canvas', { 'aria-hidden': 'true' }) : null;
+      const canvases = thumbs.has(row) ? ['picture', 'heat'].map((kind) => el('canvas', { class: kind, 'aria-hidden': 'true' })) : [];
+      const image = canvases.length > 0 ? el('span', { class: 'stack' }, ...canvases) : el('span', {}, row.name);
       const label = titleOf(row);
       const score = row.score01.toFixed(3);
       const node = el(
         'button',
-        { type: 'button', class: canvas ? 'thumb' : 'thumb named', title: `${label}\n${score}`, 'aria-label': `${label}, ${score}` },
-        canvas ?? el('span', {}, row.name),
+        { type: 'button', class: canvases.length > 0 ? 'thumb' : 'thumb named', title: `${label}\n${score}`, 'aria-label': `${label}, ${score}` },
+        image,
         el('data', { value: row.score01 }, score),
       );
-      thumb = { node, canvas, drawnAs: '' };
+      thumb = { node, canvases, colormap: '' };
       made.set(row, thumb);
     }
-    const look = `${view.colormap} ${view.opacity}`;
-    if (thumb.canvas && thumb.drawnAs !== look) {
-      thumb.drawnAs = look;
-      thumbs.draw(thumb.canvas, row, view, colormaps);
+    if (thumb.canvases.length > 0 && thumb.colormap !== view.colormap) {
+      thumb.colormap = view.colormap;
+      thumbs.draw(thumb.canvases, row, view.colormap, colormaps);
     }
     return thumb.node;
   }
@@ -64,11 +67,11 @@ export function createMistakes(host, thumbs, view, colormaps, onOpen) {
     const more = el('button', { type: 'button', class: 'more' });
     const readout = el('p', { class: 'quiet readout' });
     const node = el('div', { class: `mistakes ${kind}` }, el('h3', {}, title, count), grid, readout, more);
+    const nothing = el('p', { class: 'quiet' }, none);
     /** @type {ScoreRow[]} */
     let sorted = [];
     let n = 0;
     let limit = STEP;
-    let shown = -1;
     /** @type {Map<Element, ScoreRow>} */
     const rowOf = new Map();
 
@@ -94,18 +97,21 @@ export function createMistakes(host, thumbs, view, colormaps, onOpen) {
     function show() {
       const now = Math.min(n, limit);
       more.hidden = n <= now;
-      more.textContent = `Show ${Math.min(STEP, n - now)} more of ${n}`;
-      count.textContent = String(n);
-      if (now === shown) return;
-      readout.textContent = '';
-      // The worst come first and the list only grows or shrinks at its end.
-      if (shown > 0 && now > 0) {
-        for (let i = shown; i > now; i -= 1) grid.lastElementChild?.remove();
-        for (let i = shown; i < now; i += 1) grid.append(place(sorted[i]));
-      } else {
-        grid.replaceChildren(...(now > 0 ? sorted.slice(0, now).map(place) : [el('p', { class: 'quiet' }, none)]));
-      }
-      shown = now;
+      setText(more, `Show ${Math.min(STEP, n - now)} more of ${n}`);
+      setText(count, String(n));
+      setText(readout, '');
+      // The list comes a frame after its count: a slider must not wait for pictures.
+      whenFree(grid, fill);
+    }
+
+    function fill() {
+      const rows = sorted.slice(0, Math.min(n, limit));
+      let nNew = 0;
+      const rest = rows.findIndex((row) => !made.has(row) && (nNew += 1) > PER_JOB);
+      const ready = rest < 0 ? rows : rows.slice(0, rest);
+      // The worst come first, so that a list mostly grows or shrinks at its end.
+      arrange(grid, ready.length > 0 ? ready.map(place) : [nothing]);
+      if (rest >= 0) whenFree(grid, fill);
     }
 
     /** @param {ScoreRow} row */
@@ -120,14 +126,15 @@ export function createMistakes(host, thumbs, view, colormaps, onOpen) {
       /**
        * @param {ScoreRow[]} rows the worst first
        * @param {number} nMistakes the first so many of them are mistakes
+       * @param {boolean} isNewClass whether the list begins short again
        */
-      show(rows, nMistakes) {
-        if (rows !== sorted) [sorted, shown, limit] = [rows, -1, STEP];
-        n = nMistakes;
+      show(rows, nMistakes, isNewClass) {
+        if (isNewClass) limit = STEP;
+        [sorted, n] = [rows, nMistakes];
         show();
       },
-      redraw() {
-        for (const row of sorted.slice(0, Math.max(0, shown))) thumbOf(row);
+      recolour() {
+        for (const row of sorted.slice(0, Math.min(n, limit))) thumbOf(row);
       },
     };
   }
@@ -137,13 +144,15 @@ export function createMistakes(host, thumbs, view, colormaps, onOpen) {
      * @param {ScoreRow[]} good good parts, the highest score first
      * @param {ScoreRow[]} bad defective parts, the lowest score first
      * @param {Confusion} counts
+     * @param {boolean} isNewClass
      */
-    show(good, bad, counts) {
-      panels[0].show(good, counts.falseRejects);
-      panels[1].show(bad, counts.misses);
+    show(good, bad, counts, isNewClass) {
+      panels[0].show(good, counts.falseRejects, isNewClass);
+      panels[1].show(bad, counts.misses, isNewClass);
     },
-    redraw() {
-      for (const panel of panels) panel.redraw();
+    /** Follows the colours of the maps; the style sheet does the rest. */
+    recolour() {
+      for (const panel of panels) panel.recolour();
     },
   };
 }

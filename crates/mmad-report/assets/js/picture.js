@@ -1,6 +1,7 @@
 // One picture with its map and mask: decoded once, drawn into any canvas.
 
 import { THRESHOLD_LEVEL, contourPath, heatLayer } from './colour.js';
+import { inTurn } from './frames.js';
 
 /**
  * @typedef {import('./colour.js').GreyMap} GreyMap
@@ -31,12 +32,16 @@ export function decodePicture(picture) {
 
 /** @param {Picture} picture */
 async function decodeParts(picture) {
-  const [image, map, mask] = await Promise.all([
+  const [image, mapImage, maskImage] = await Promise.all([
     decodeImage(picture.picture),
-    decodeImage(picture.map).then(greyLevels),
-    picture.mask ? decodeImage(picture.mask).then(greyLevels) : null,
+    decodeImage(picture.map),
+    picture.mask ? decodeImage(picture.mask) : null,
   ]);
-  return { image, map, contour: contourPath(map, THRESHOLD_LEVEL), mask, heat: new Map() };
+  return inTurn(() => {
+    const map = greyLevels(mapImage);
+    const mask = maskImage && greyLevels(maskImage);
+    return { image, map, contour: contourPath(map, THRESHOLD_LEVEL), mask, heat: new Map() };
+  });
 }
 
 /**
@@ -62,7 +67,9 @@ export function greyLevels(image) {
   const context = context2d(canvas);
   context.drawImage(image, 0, 0);
   const { width, height, data } = context.getImageData(0, 0, canvas.width, canvas.height);
-  return { width, height, levels: Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]) };
+  const levels = new Uint8Array(width * height);
+  for (let i = 0; i < levels.length; i += 1) levels[i] = data[4 * i];
+  return { width, height, levels };
 }
 
 /** @param {HTMLCanvasElement} canvas */
@@ -73,16 +80,26 @@ function context2d(canvas) {
 }
 
 /**
+ * Empties a canvas and gives it the shape of the picture, its longer side about `side` pixels.
+ * @param {HTMLCanvasElement} canvas
+ * @param {HTMLImageElement} image
+ * @param {number} side
+ */
+function emptyCanvas(canvas, image, side) {
+  const scale = side / Math.max(image.naturalWidth, image.naturalHeight);
+  canvas.width = Math.max(1, Math.round(image.naturalWidth * scale));
+  canvas.height = Math.max(1, Math.round(image.naturalHeight * scale));
+  return context2d(canvas);
+}
+
+/**
  * Draws the picture so that its longer side is about `side` pixels, and returns the context.
  * @param {HTMLCanvasElement} canvas
  * @param {HTMLImageElement} image
  * @param {number} side
  */
 function drawBase(canvas, image, side) {
-  const scale = side / Math.max(image.naturalWidth, image.naturalHeight);
-  canvas.width = Math.max(1, Math.round(image.naturalWidth * scale));
-  canvas.height = Math.max(1, Math.round(image.naturalHeight * scale));
-  const context = context2d(canvas);
+  const context = emptyCanvas(canvas, image, side);
   context.drawImage(image, 0, 0, canvas.width, canvas.height);
   return context;
 }
@@ -108,6 +125,28 @@ function strokeContour(context, path, map) {
 }
 
 /**
+ * The map in colours, made once for each table of colours.
+ * @param {Decoded} parts
+ * @param {string} colormap
+ * @param {Record<string, Uint8Array>} colormaps
+ */
+export function heatOf(parts, colormap, colormaps) {
+  const heat = parts.heat.get(colormap) ?? heatLayer(parts.map, colormaps[colormap]);
+  parts.heat.set(colormap, heat);
+  return heat;
+}
+
+/**
+ * The contour of the map alone, on nothing.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Decoded} parts
+ * @param {number} side
+ */
+export function drawContour(canvas, parts, side) {
+  strokeContour(emptyCanvas(canvas, parts.image, side), parts.contour, parts.map);
+}
+
+/**
  * The picture with its map over it.
  * @param {HTMLCanvasElement} canvas
  * @param {Decoded} parts
@@ -117,10 +156,8 @@ function strokeContour(context, path, map) {
  */
 export function drawOverlay(canvas, parts, view, colormaps, side) {
   const context = drawBase(canvas, parts.image, side);
-  const heat = parts.heat.get(view.colormap) ?? heatLayer(parts.map, colormaps[view.colormap]);
-  parts.heat.set(view.colormap, heat);
   context.globalAlpha = view.opacity;
-  context.drawImage(heat, 0, 0, canvas.width, canvas.height);
+  context.drawImage(heatOf(parts, view.colormap, colormaps), 0, 0, canvas.width, canvas.height);
   context.globalAlpha = 1;
   if (view.contour) strokeContour(context, parts.contour, parts.map);
 }

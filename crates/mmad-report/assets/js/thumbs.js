@@ -1,12 +1,12 @@
 // Small copies of all pictures, cut from one sheet per class.
 
 import { heatLayer } from './colour.js';
+import { inTurn } from './frames.js';
 import { decodeImage, greyLevels } from './picture.js';
 
 /**
  * @typedef {import('./stats.js').ScoreRow} ScoreRow
  * @typedef {import('./picture.js').Picture} Picture
- * @typedef {import('./picture.js').View} View
  * @typedef {import('./colour.js').GreyMap} GreyMap
  * @typedef {{class: string, columns: number, tile_px: number, map_tile_px: number, aspects: number[],
  *   pictures: string, maps: string}} Sheet
@@ -38,8 +38,8 @@ export function createThumbs(sheets, scores) {
   function open(sheet) {
     let pending = opened.get(sheet);
     if (!pending) {
-      const parts = Promise.all([decodeImage(sheet.pictures), decodeImage(sheet.maps).then(greyLevels)]);
-      pending = parts.then(([image, maps]) => ({ image, maps, heat: new Map() }));
+      const parts = Promise.all([decodeImage(sheet.pictures), decodeImage(sheet.maps)]);
+      pending = parts.then(([image, maps]) => inTurn(() => ({ image, maps: greyLevels(maps), heat: new Map() })));
       opened.set(sheet, pending);
     }
     return pending;
@@ -65,30 +65,30 @@ export function createThumbs(sheets, scores) {
     has: (row) => tileOf.has(row),
 
     /**
-     * Draws a picture with its map over it.
-     * @param {HTMLCanvasElement} canvas
+     * Draws a picture, and its map for another canvas over it.
+     * @param {HTMLCanvasElement[]} canvases
      * @param {ScoreRow} row
-     * @param {View} view
+     * @param {string} colormap
      * @param {Record<string, Uint8Array>} colormaps
      */
-    async draw(canvas, row, view, colormaps) {
+    async draw(canvases, row, colormap, colormaps) {
       const found = find(row);
       if (!found) return;
       const { sheet, index } = found;
       const { image, maps, heat } = await open(sheet);
-      const aspect = sheet.aspects[index];
-      canvas.width = Math.round(THUMB_PX * Math.min(1, aspect));
-      canvas.height = Math.round(THUMB_PX * Math.min(1, 1 / aspect));
-      const context = canvas.getContext('2d');
-      if (!context) return;
-      const layer = heat.get(view.colormap) ?? heatLayer(maps, colormaps[view.colormap]);
-      heat.set(view.colormap, layer);
-      const [left, top] = corner(sheet, index, sheet.tile_px);
-      const whole = /** @type {const} */ ([0, 0, canvas.width, canvas.height]);
-      context.drawImage(image, left, top, sheet.tile_px, sheet.tile_px, ...whole);
-      context.globalAlpha = view.opacity;
-      const [x, y] = corner(sheet, index, sheet.map_tile_px);
-      context.drawImage(layer, x, y, sheet.map_tile_px, sheet.map_tile_px, ...whole);
+      await inTurn(() => {
+        const layer = heat.get(colormap) ?? heatLayer(maps, colormaps[colormap]);
+        heat.set(colormap, layer);
+        const aspect = sheet.aspects[index];
+        const sources = /** @type {const} */ ([[image, sheet.tile_px], [layer, sheet.map_tile_px]]);
+        sources.forEach(([source, side], i) => {
+          const canvas = canvases[i];
+          canvas.width = Math.round(THUMB_PX * Math.min(1, aspect));
+          canvas.height = Math.round(THUMB_PX * Math.min(1, 1 / aspect));
+          const [left, top] = corner(sheet, index, side);
+          canvas.getContext('2d')?.drawImage(source, left, top, side, side, 0, 0, canvas.width, canvas.height);
+        });
+      });
     },
 
     /**

@@ -9,6 +9,11 @@ import { decodePicture, drawOverlay, drawTruth, mapValue } from './picture.js';
  * @typedef {Picture | (() => Promise<Picture | null>)} Entry a picture, or how to make it
  */
 
+/** Pixels of the longer side of a picture at most. */
+const MAX_SIDE = 1024;
+/** Share of the window's height that a picture takes at most, as in the style sheet. */
+const MAX_HEIGHT = 0.66;
+
 /**
  * Opacity, colours and contour, kept in `view`.
  * @param {View} view
@@ -25,10 +30,13 @@ export function createViewControls(view, colormaps, onChange) {
     onChange();
   };
   for (const control of [opacity, colormap, contour]) control.addEventListener('input', changed);
+  let drawn = '';
   const show = () => {
     opacity.value = String(view.opacity);
     colormap.value = view.colormap;
     contour.checked = view.contour;
+    if (drawn === view.colormap) return;
+    drawn = view.colormap;
     const image = new ImageData(256, 1);
     const table = colormaps[view.colormap];
     for (let i = 0; i < 256; i += 1) image.data.set([...table.subarray(3 * i, 3 * i + 3), 255], 4 * i);
@@ -47,6 +55,27 @@ export function createViewControls(view, colormaps, onChange) {
 }
 
 /**
+ * Opacity and contour of all small maps; only new colours have to be drawn. The answer follows the
+ * view. A rule of its own touches these elements only, where an inherited variable would restyle
+ * all around them.
+ * @param {View} view
+ */
+export function createMapStyle(view) {
+  const sheet = new CSSStyleSheet();
+  document.adoptedStyleSheets.push(sheet);
+  const [heat, contour] = ['.heat', '.contour'].map((selector) => {
+    const rule = sheet.cssRules[sheet.insertRule(`${selector} {}`, sheet.cssRules.length)];
+    return /** @type {CSSStyleRule} */ (rule).style;
+  });
+  const show = () => {
+    heat.opacity = String(view.opacity);
+    contour.visibility = view.contour ? 'visible' : 'hidden';
+  };
+  show();
+  return show;
+}
+
+/**
  * A dialog that shows one picture of a list.
  * @param {View} view
  * @param {Record<string, Uint8Array>} colormaps
@@ -59,6 +88,8 @@ export function createViewer(view, colormaps, onViewChange, describe) {
   let index = 0;
   /** @type {Picture | null} */
   let current = null;
+  /** @type {Picture | null} */
+  let withTruth = null;
   let opacityBefore = view.opacity;
   const heading = el('h2', { id: 'viewer-title' });
   const badges = el('p', { class: 'badges' });
@@ -91,8 +122,21 @@ export function createViewer(view, colormaps, onViewChange, describe) {
     if (!picture) return;
     const parts = await decodePicture(picture);
     if (picture !== current) return;
-    drawOverlay(overlay, parts, view, colormaps, 1024);
-    if (picture.mask) drawTruth(truth, parts, 512);
+    drawOverlay(overlay, parts, view, colormaps, sideOf(parts.image));
+    // The truth has no opacity, so it is drawn once.
+    if (picture.mask && picture !== withTruth) drawTruth(truth, parts, 512);
+    withTruth = picture;
+  }
+
+  /**
+   * Pixels of the longer side as the style sheet shows it: more would only cost time.
+   * @param {HTMLImageElement} image
+   */
+  function sideOf({ naturalWidth, naturalHeight }) {
+    const width = overlay.parentElement?.clientWidth ?? MAX_SIDE;
+    const scale = Math.min(width / naturalWidth, (MAX_HEIGHT * innerHeight) / naturalHeight);
+    const side = scale * Math.max(naturalWidth, naturalHeight) * Math.max(1, devicePixelRatio);
+    return Math.min(MAX_SIDE, Math.ceil(side));
   }
 
   /** @param {number} by */
