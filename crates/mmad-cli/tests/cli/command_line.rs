@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::program::{ERROR, TINY, USAGE, Work, names_in};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 15] = [
     "demo",
     "train",
     "calibrate",
