@@ -3,8 +3,8 @@
 //! Percentile bootstrap intervals (Efron 1979) over pictures: those of both runs are drawn together,
 //! good and defective apart, so that a hard picture is hard for both. Image metrics follow from the
 //! scores, pixel metrics from the counts of [`pixel_counts`](crate::pixel_counts). A value from
-//! counts is off a little: each is moved
-//! by what the counts of all pictures are off, of which the exact value is in the table.
+//! counts is off a little: each is moved by what that of all pictures is off, whose exact value is in
+//! the table.
 
 use std::collections::BTreeMap;
 
@@ -134,7 +134,9 @@ impl Draws {
             }
             if let Some([before, after]) = &mut counted {
                 times.fill(0);
-                drawn.iter().for_each(|&pair| times[pair] += 1);
+                for &pair in &drawn {
+                    times[pair] += 1;
+                }
                 let both = before.metrics(&times).zip(after.metrics(&times));
                 for metric in 0..4 {
                     let Some(shift) = shifts[metric] else { continue };
@@ -193,7 +195,9 @@ impl CountedSide {
         let by_name: BTreeMap<&str, PictureCounts> =
             pictures.iter().map(|picture| (picture.name.as_str(), picture.into())).collect();
         let mut sums = GridSums::new(thresholds.len());
-        by_name.values().for_each(|picture| sums.add(picture, 1));
+        for picture in by_name.values() {
+            sums.add(picture, 1);
+        }
         let whole = sums.metrics(*pro_fpr_limit).ok().map(as_list);
         let error =
             |metric: usize| side.exact[metric].zip(whole).map(|(exact, w)| exact - w[metric]);
@@ -345,7 +349,7 @@ mod tests {
         for resample in 0..40 {
             let mut drawn = Vec::new();
             for kind in [&good, &defective] {
-                kind.iter().for_each(|_| drawn.push(kind[rng.random_range(0..kind.len())]));
+                drawn.extend(kind.iter().map(|_| kind[rng.random_range(0..kind.len())]));
             }
             let (before, after) = (runs[0].exact(&drawn), runs[1].exact(&drawn));
             for metric in 0..7 {

@@ -54,7 +54,7 @@ fn results_without_pixel_counts_have_intervals_of_image_metrics_only() {
     work.write("old.json", old.to_string().as_bytes());
     let comparison = work.ok("compare old.json b/results --json").json()["comparisons"][0].take();
     let comparison = &comparison["comparison"];
-    for value in comparison["mean"].as_array().unwrap()[3..7].iter() {
+    for value in &comparison["mean"].as_array().unwrap()[3..7] {
         assert!(value["interval"].is_null() && value["after"].is_number(), "{value}");
     }
     assert_eq!(comparison["mean"][0]["interval"], serde_json::json!([0.0, 0.0]));
