@@ -1,18 +1,18 @@
 //! Two evaluations side by side: what changed, and whether it is more than chance.
 //!
-//! Intervals are percentile bootstrap intervals (Efron 1979) over pictures: those of both runs are
-//! drawn together, good and defective apart, so that a hard picture is hard for both. They exist
-//! for the image metrics, which follow from the scores alone. The number of pictures that one run
-//! decides rightly and the other wrongly is judged by the exact sign test (`McNemar` 1947).
+//! Intervals are percentile bootstrap intervals over pictures, see `bootstrap.rs`. Those of the
+//! pixel metrics need the counts of [`pixel_counts`](crate::pixel_counts), which older results lack.
+//! The number of pictures that one run decides rightly and the other wrongly is judged by the exact
+//! sign test (`McNemar` 1947).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mmad_metrics::{MetricError, Ranking, au_roc_of, average_precision_of, f1_max_of};
-use rand::{Rng as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
+use mmad_metrics::MetricError;
 use serde::{Deserialize, Serialize};
 
+use crate::bootstrap::{Draws, Pair, PixelSide, Spread, pixel_metrics};
 use crate::calibrate::Verdict;
+use crate::pixel_counts::ClassPixelCounts;
 use crate::score_list::PictureScore;
 
 /// An evaluation as `results.json` holds it.
@@ -22,6 +22,9 @@ pub struct RunResults {
     pub table: Table,
     /// The scores of all pictures.
     pub scores: Vec<PictureScore>,
+    /// Counts for the pixel metrics of resamples; older results have none.
+    #[serde(default)]
+    pub pixel_counts: Vec<ClassPixelCounts>,
 }
 
 /// The metrics per class, as fractions.
@@ -96,6 +99,11 @@ pub struct Comparison {
     pub n_broken: usize,
     /// Chance of a split at least as uneven if both runs were equally good; 1 without changes.
     pub sign_test_p: f64,
+    /// Most thresholds at which the counts of a class are, from which the intervals of its pixel
+    /// metrics come; 0 where no class has any.
+    pub n_thresholds: usize,
+    /// Common classes with pixel metrics for which the first or the second run has no counts.
+    pub without_pixel_counts: [Vec<String>; 2],
 }
 
 /// A value in both runs.
@@ -105,11 +113,21 @@ pub struct Difference {
     pub before: Option<f64>,
     /// In the second.
     pub after: Option<f64>,
-    /// 95 % interval of the second minus the first; `None` for metrics over pixels.
+    /// 95 % interval of the second minus the first.
     pub interval: Option<[f64; 2]>,
+    /// For pixel metrics, how far the value from counts at thresholds was from the exact one, in the
+    /// run where it was further, and for a mean the mean of this. The interval is moved by it.
+    pub grid_error: Option<f64>,
+    /// Resamples in which the metric is undefined; the interval is of the others.
+    pub n_undefined: usize,
 }
 
 impl Difference {
+    fn new(before: Option<f64>, after: Option<f64>, spread: Spread) -> Self {
+        let Spread { interval, grid_error, n_undefined } = spread;
+        Self { before, after, interval, grid_error, n_undefined }
+    }
+
     /// Second minus first, where both have a value.
     pub fn change(&self) -> Option<f64> {
         Some(self.after? - self.before?)
@@ -167,6 +185,14 @@ pub enum CompareError {
         /// What is wrong.
         reason: MetricError,
     },
+    /// Counts of a picture that do not fit the thresholds of its class.
+    #[error("class `{class}`: the pixel counts of `{name}` do not fit the thresholds")]
+    PixelCounts {
+        /// Name of the class.
+        class: String,
+        /// Name of the picture.
+        name: String,
+    },
 }
 
 impl CompareError {
@@ -178,12 +204,12 @@ impl CompareError {
                     .to_owned(),
             ),
             Self::Metric { reason, .. } => reason.hint(),
+            Self::PixelCounts { .. } => {
+                Some("the file was changed; write it again with `mmad eval --out`".to_owned())
+            }
         }
     }
 }
-
-/// The metrics that a bootstrap has intervals for.
-const IMAGE_METRICS: [&str; 3] = ["image_au_roc", "image_ap", "image_f1_max"];
 
 /// Compares two runs.
 ///
@@ -201,8 +227,23 @@ pub fn compare(
         return Err(CompareError::NothingInCommon);
     }
     let mut resampled = BTreeMap::new();
+    let mut without_pixel_counts = [Vec::new(), Vec::new()];
+    let mut n_thresholds = 0;
     for (index, (class, pairs)) in pairs.iter().enumerate() {
-        let draws = bootstrap(pairs, options, index as u64)
+        let sides = [pixel_side(before, class)?, pixel_side(after, class)?];
+        for (side, without) in sides.iter().zip(&mut without_pixel_counts) {
+            if matches!(side, PixelData::Missing) {
+                without.push((*class).to_owned());
+            }
+        }
+        let sides = match sides {
+            [PixelData::Counted(before), PixelData::Counted(after)] => Some([before, after]),
+            _ => None,
+        };
+        for side in sides.iter().flatten() {
+            n_thresholds = n_thresholds.max(side.counts.thresholds.len());
+        }
+        let draws = Draws::of_class(pairs, sides.as_ref(), options, index as u64)
             .map_err(|reason| CompareError::Metric { class: (*class).to_owned(), reason })?;
         resampled.insert(*class, draws);
     }
@@ -210,25 +251,25 @@ pub fn compare(
     let has = |id: &str| before.table.metrics.iter().any(|column| column.id == id);
     let metrics: Vec<Column> =
         after.table.metrics.iter().filter(|column| has(&column.id)).cloned().collect();
-    let value = |table: &Table, class: &str, id: &str| -> Option<f64> {
-        table.classes.iter().find(|row| row.class == class)?.values.get(id).copied()?
-    };
     let of_class = |class: &str| -> Vec<Difference> {
-        let draws = resampled.get(class);
-        let difference = |id: &str| Difference {
-            before: value(&before.table, class, id),
-            after: value(&after.table, class, id),
-            interval: column_of(id).and_then(|c| interval(draws?.iter().map(|draw| draw[c]))),
+        let spread = |id: &str| resampled.get(class).map(|draws| draws.spread(id));
+        let difference = |Column { id, .. }: &Column| {
+            let (before, after) = (before.table.value(class, id), after.table.value(class, id));
+            Difference::new(before, after, spread(id).unwrap_or_default())
         };
-        metrics.iter().map(|column| difference(&column.id)).collect()
+        metrics.iter().map(difference).collect()
     };
-    let mean_draws = mean_over_classes(&resampled, options.n_resamples);
+    let mut mean_draws = Draws::mean(&resampled, options.n_resamples);
+    if without_pixel_counts.iter().any(|classes| !classes.is_empty()) {
+        // The mean of the table is that of all classes.
+        mean_draws = mean_draws.without_pixels();
+    }
+    let mean_of = |table: &Table, id: &str| table.mean.get(id).copied().flatten();
     let mean = metrics
         .iter()
-        .map(|Column { id, .. }| Difference {
-            before: before.table.mean.get(id).copied().flatten(),
-            after: after.table.mean.get(id).copied().flatten(),
-            interval: column_of(id).and_then(|c| interval(mean_draws.iter().map(|draw| draw[c]))),
+        .map(|Column { id, .. }| {
+            let (before, after) = (mean_of(&before.table, id), mean_of(&after.table, id));
+            Difference::new(before, after, mean_draws.spread(id))
         })
         .collect();
 
@@ -249,7 +290,7 @@ pub fn compare(
             .collect(),
         metrics,
         mean,
-        m_ad: Difference { before: before.table.m_ad, after: after.table.m_ad, interval: None },
+        m_ad: Difference::new(before.table.m_ad, after.table.m_ad, Spread::default()),
         n_common,
         n_only_before: before.scores.len() - n_common,
         n_only_after: after.scores.len() - n_common,
@@ -257,7 +298,39 @@ pub fn compare(
         n_mended,
         n_broken,
         sign_test_p: sign_test(n_mended, n_broken),
+        n_thresholds,
+        without_pixel_counts,
     })
+}
+
+/// What a run knows of the pixels of a class.
+enum PixelData<'a> {
+    Counted(PixelSide<'a>),
+    /// There are pixel metrics, but no counts.
+    Missing,
+    /// There are no pixel metrics.
+    Undefined,
+}
+
+fn pixel_side<'a>(run: &'a RunResults, class: &str) -> Result<PixelData<'a>, CompareError> {
+    let exact = [0, 1, 2, 3].map(|metric| run.table.value(class, pixel_metrics()[metric]));
+    if exact == [None; 4] {
+        return Ok(PixelData::Undefined);
+    }
+    let Some(counts) = run.pixel_counts.iter().find(|counts| counts.class == class) else {
+        return Ok(PixelData::Missing);
+    };
+    if let Some(name) = counts.misfit() {
+        let name = name.to_owned();
+        return Err(CompareError::PixelCounts { class: class.to_owned(), name });
+    }
+    Ok(PixelData::Counted(PixelSide { counts, exact }))
+}
+
+impl Table {
+    fn value(&self, class: &str, id: &str) -> Option<f64> {
+        self.classes.iter().find(|row| row.class == class)?.values.get(id).copied()?
+    }
 }
 
 /// The classes of both tables, those of the second first.
@@ -275,9 +348,6 @@ pub fn common_pictures<'a>(
     pair_up(before, after).into_values().flatten().collect()
 }
 
-/// A picture in both runs.
-type Pair<'a> = (&'a PictureScore, &'a PictureScore);
-
 fn pair_up<'a>(
     before: &'a [PictureScore],
     after: &'a [PictureScore],
@@ -292,72 +362,6 @@ fn pair_up<'a>(
         }
     }
     pairs
-}
-
-fn column_of(id: &str) -> Option<usize> {
-    IMAGE_METRICS.iter().position(|metric| *metric == id)
-}
-
-/// Differences of the image metrics, one per resample; none where a kind of picture is missing.
-fn bootstrap(
-    pairs: &[Pair<'_>],
-    options: &CompareOptions,
-    stream: u64,
-) -> Result<Vec<[f64; 3]>, MetricError> {
-    let (defective, good): (Vec<Pair<'_>>, Vec<Pair<'_>>) =
-        pairs.iter().partition(|(_, after)| after.is_anomalous);
-    if defective.is_empty() || good.is_empty() {
-        return Ok(Vec::new());
-    }
-    let labels: Vec<bool> =
-        good.iter().map(|_| false).chain(defective.iter().map(|_| true)).collect();
-    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    // Each class has a stream of its own, so that one more class changes no other.
-    rng.set_stream(stream);
-    let mut draws = Vec::with_capacity(options.n_resamples);
-    for _ in 0..options.n_resamples {
-        let drawn: Vec<Pair<'_>> = [&good, &defective]
-            .into_iter()
-            .flat_map(|kind| {
-                kind.iter().map(|_| kind[rng.random_range(0..kind.len())]).collect::<Vec<_>>()
-            })
-            .collect();
-        let before: Vec<f32> = drawn.iter().map(|(before, _)| before.score).collect();
-        let after: Vec<f32> = drawn.iter().map(|(_, after)| after.score).collect();
-        let (before, after) = (image_metrics(&before, &labels)?, image_metrics(&after, &labels)?);
-        draws.push([0, 1, 2].map(|i| after[i] - before[i]));
-    }
-    Ok(draws)
-}
-
-/// In the order of [`IMAGE_METRICS`].
-fn image_metrics(scores: &[f32], labels: &[bool]) -> Result<[f64; 3], MetricError> {
-    let ranking = Ranking::new(scores, labels)?;
-    Ok([au_roc_of(&ranking)?, average_precision_of(&ranking)?, f1_max_of(&ranking)?.f1])
-}
-
-fn mean_over_classes(
-    resampled: &BTreeMap<&str, Vec<[f64; 3]>>,
-    n_resamples: usize,
-) -> Vec<[f64; 3]> {
-    let defined: Vec<&Vec<[f64; 3]>> = resampled.values().filter(|d| !d.is_empty()).collect();
-    if defined.is_empty() {
-        return Vec::new();
-    }
-    let mean = |i: usize, c: usize| {
-        defined.iter().map(|draws| draws[i][c]).sum::<f64>() / defined.len() as f64
-    };
-    (0..n_resamples).map(|i| [0, 1, 2].map(|c| mean(i, c))).collect()
-}
-
-/// The middle 95 % of some draws.
-fn interval(draws: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
-    let mut draws: Vec<f64> = draws.collect();
-    draws.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        draws.get((share * (draws.len().checked_sub(1)?) as f64).round() as usize).copied()
-    };
-    Some([at(0.025)?, at(0.975)?])
 }
 
 fn verdict_of(row: &PictureScore) -> Verdict {
@@ -400,6 +404,7 @@ fn sign_test(a: usize, b: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pixel_counts::NamedCounts;
 
     fn run(shift: impl Fn(usize) -> f32, au_roc: f64) -> RunResults {
         let scores = (0..40)
@@ -429,6 +434,7 @@ mod tests {
                 m_ad: Some(au_roc),
             },
             scores,
+            pixel_counts: Vec::new(),
         }
     }
 
@@ -461,6 +467,40 @@ mod tests {
         let back = compare(&better, &worse, &options).unwrap();
         assert_eq!((back.n_mended, back.n_broken), (0, found.n_mended));
         assert_eq!(back.changed[0].gain(), -2);
+    }
+
+    #[test]
+    fn pixel_metrics_without_counts_have_no_interval_and_are_named() {
+        let mut run = run(|_| 0.0, 0.7);
+        let found = compare(&run, &run, &CompareOptions::default()).unwrap();
+        assert_eq!(found.without_pixel_counts, [Vec::<String>::new(), Vec::new()]);
+        run.table.classes[0].values.insert("au_pro".into(), Some(0.5));
+        let found = compare(&run, &run, &CompareOptions::default()).unwrap();
+        assert_eq!(found.without_pixel_counts, [["gear".to_owned()], ["gear".to_owned()]]);
+        assert_eq!((found.classes[0].1[1].interval, found.n_thresholds), (None, 0));
+        assert!(found.classes[0].1[0].interval.is_some());
+
+        run.pixel_counts = vec![ClassPixelCounts {
+            class: "gear".into(),
+            pro_fpr_limit: 0.3,
+            thresholds: vec![1.0, 0.0],
+            pictures: vec![NamedCounts {
+                name: "1.png".into(),
+                good: vec![0, 3],
+                defective: vec![1, 1],
+                overlap: vec![1.0, 1.0],
+                n_regions: 1,
+            }],
+        }];
+        let found = compare(&run, &run, &CompareOptions::default()).unwrap();
+        let au_pro = found.classes[0].1[1];
+        assert_eq!((au_pro.interval, found.n_thresholds), (Some([0.0; 2]), 2));
+        assert_eq!((au_pro.grid_error, found.mean[1].grid_error), (Some(0.5), Some(0.5)));
+        assert!(au_pro.n_undefined > 100, "one of 20 defective pictures is counted");
+
+        run.pixel_counts[0].pictures[0].good.pop();
+        let error = compare(&run, &run, &CompareOptions::default()).unwrap_err();
+        assert!(error.to_string().contains("`1.png` do not fit"), "{error}");
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use mmad_data::{DataError, LoadedSample, Loader, LoaderOptions, Sample};
 use mmad_metrics::{
-    ClassMetrics, Evaluation, MetricError, MetricOptions, ScoredImage, class_metrics,
+    ClassMetrics, Evaluation, MetricError, MetricOptions, Protocol, ScoredImage, class_metrics,
 };
 
 use crate::decisions::{Decisions, decide};
 use crate::detector::{Detector, Scored};
+use crate::pixel_counts::ClassPixelCounts;
 
 /// One picture of the test set after scoring.
 #[derive(Debug)]
@@ -34,6 +35,9 @@ pub trait Watch {
 pub struct Evaluated {
     /// The metrics.
     pub evaluation: Evaluation,
+    /// What the pixel metrics of any selection of pictures follow from, for the classes that have
+    /// some; none with a protocol of bins, whose values cannot be had from it.
+    pub pixel_counts: Vec<ClassPixelCounts>,
     /// Files that could not be read; they are in no metric.
     pub unreadable: Vec<DataError>,
     /// What the shipped thresholds do, for the classes that have any.
@@ -95,6 +99,8 @@ pub fn evaluate(
     let start = std::time::Instant::now();
     let mut classes: Vec<(String, ClassMetrics)> = Vec::new();
     let (mut decisions, mut score_ms) = (Vec::new(), Vec::new());
+    let mut pixel_counts = Vec::new();
+    let is_binned = !matches!(options.protocol, Protocol::Exact | Protocol::Mvtec);
     let mut unreadable = Vec::new();
     let (mut n_done, mut n_pictures) = (0, 0);
     for (class, of_class) in by_class {
@@ -117,8 +123,13 @@ pub fn evaluate(
             continue;
         }
         n_pictures += pictures.len();
-        let metrics = metrics_of(&pictures, options)
+        let images = as_images(&pictures);
+        let metrics = class_metrics(&images, options)
             .map_err(|reason| EvaluateError::Metric { class: class.to_owned(), reason })?;
+        if !is_binned {
+            // Broken pictures are refused above; what is left is that nothing can be measured.
+            pixel_counts.extend(ClassPixelCounts::of(class, &images, options.pro_fpr_limit).ok());
+        }
         classes.push((class.to_owned(), metrics));
         score_ms.extend(pictures.iter().map(|picture| picture.ms));
         let calibration = detector.card().calibration.as_ref();
@@ -133,23 +144,20 @@ pub fn evaluate(
     let evaluation = Evaluation { options: *options, classes };
     let seconds = start.elapsed().as_secs_f64();
     score_ms.sort_by(f32::total_cmp);
-    Ok(Evaluated { evaluation, unreadable, decisions, score_ms, seconds, n_pictures })
+    Ok(Evaluated { evaluation, pixel_counts, unreadable, decisions, score_ms, seconds, n_pictures })
 }
 
-fn metrics_of(
-    pictures: &[TestPicture],
-    options: &MetricOptions,
-) -> Result<ClassMetrics, MetricError> {
-    let images: Vec<ScoredImage<'_>> = pictures
-        .iter()
-        .map(|TestPicture { loaded, scored, .. }| ScoredImage {
+fn as_images(pictures: &[TestPicture]) -> Vec<ScoredImage<'_>> {
+    let image = |picture| {
+        let TestPicture { loaded, scored, .. }: &TestPicture = picture;
+        ScoredImage {
             name: &loaded.sample.name,
             width: scored.width,
             map: &scored.map,
             mask: loaded.mask.as_deref(),
             score: scored.score,
             is_anomalous: loaded.sample.is_anomalous(),
-        })
-        .collect();
-    class_metrics(&images, options)
+        }
+    };
+    pictures.iter().map(image).collect()
 }

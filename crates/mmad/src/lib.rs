@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod anomaly_map;
+mod bootstrap;
 pub mod calibrate;
 pub mod compare;
 pub mod decisions;
@@ -20,6 +21,7 @@ pub mod model_file;
 pub mod nn;
 pub mod ops;
 pub mod params;
+pub mod pixel_counts;
 pub mod pixel_curves;
 pub mod pretrain;
 pub mod projection;

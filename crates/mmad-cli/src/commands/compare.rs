@@ -18,6 +18,10 @@ use crate::output::Output;
 /// Compare evaluations: changes per class with intervals, changed verdicts
 ///
 /// The first run is what the others are compared with. Pictures are matched by class and name.
+///
+/// Intervals of image metrics resample the scores. Those of pixel metrics resample counts at up to 64
+/// thresholds per class, which `mmad eval` stores with the exact protocols; they are moved by what
+/// such counts are off from the exact values, and how much that is at most is said.
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
     /// Two or more `results.json` of `mmad eval --out`, or the folders that hold them
@@ -26,7 +30,7 @@ pub(crate) struct CompareArgs {
     /// One self-contained page; for two runs
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Resamples of the pictures, for the 95 % intervals of the image metrics
+    /// Resamples of the pictures, for the 95 % intervals
     #[arg(long, value_name = "N", default_value_t = 1000)]
     resamples: usize,
     /// Seed of the resamples
@@ -182,13 +186,48 @@ fn in_words(comparison: &Comparison, before: &str, after: &str) -> String {
 }
 
 fn notes(comparison: &Comparison, before: &str, after: &str) -> Vec<String> {
-    [(comparison.n_only_before, before), (comparison.n_only_after, after)]
+    let only = [(comparison.n_only_before, before), (comparison.n_only_after, after)]
         .into_iter()
         .filter(|(n, _)| *n > 0)
         .map(|(n, name)| {
             format!("{n} pictures are in {name} only; they count in its metrics, not in intervals")
-        })
-        .collect()
+        });
+    let without = comparison.without_pixel_counts.iter().zip([before, after]);
+    let without = without.filter(|(classes, _)| !classes.is_empty()).map(|(classes, name)| {
+        format!(
+            "no intervals of pixel metrics for {}, nor for the mean: {name} has no pixel counts, \
+             which `mmad eval --out` writes with `--protocol exact` or `mvtec`",
+            classes.join(", ")
+        )
+    });
+    only.chain(without).chain(grid_note(comparison)).chain(undefined_note(comparison)).collect()
+}
+
+/// Where the intervals of the pixel metrics come from, and how good they are.
+fn grid_note(comparison: &Comparison) -> Option<String> {
+    let differences = comparison.classes.iter().flat_map(|(_, differences)| differences);
+    let furthest = differences.filter_map(|difference| difference.grid_error).reduce(f64::max)?;
+    Some(format!(
+        "intervals of pixel metrics come from counts at {} thresholds per class, whose values are \
+         {:.2} points off the exact ones at most, and are moved by what they are off",
+        comparison.n_thresholds,
+        100.0 * furthest
+    ))
+}
+
+fn undefined_note(comparison: &Comparison) -> Option<String> {
+    let most = |(class, differences): &(String, Vec<Difference>)| {
+        let n = differences.iter().map(|difference| difference.n_undefined).max()?;
+        (n > 0).then(|| format!("{n} for {class}"))
+    };
+    let undefined: Vec<String> = comparison.classes.iter().filter_map(most).collect();
+    (!undefined.is_empty()).then(|| {
+        format!(
+            "resamples without defective or without defect-free pixels are in no interval of pixel \
+             metrics: {}",
+            undefined.join(", ")
+        )
+    })
 }
 
 fn page(
@@ -234,7 +273,7 @@ fn page(
     let mut all_notes = notes(comparison, before, after);
     all_notes.push(format!(
         "Intervals: {} resamples of the pictures that both runs scored, good and defective apart, \
-         seed {}. They exist for the image metrics.",
+         seed {}.",
         options.n_resamples, options.seed
     ));
     ComparisonReport {

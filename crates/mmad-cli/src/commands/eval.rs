@@ -135,6 +135,7 @@ impl EvalResult {
                 "p99": self.score_ms(0.99),
             },
             "scores": serde_json::to_value(&self.scores)?,
+            "pixel_counts": serde_json::to_value(&self.evaluated.pixel_counts)?,
             "calibration": detector.card().calibration.as_ref().map(|calibration| calibration.plan),
             "tensors_sha256": detector.card().tensors_sha256,
             "training": serde_json::to_value(&detector.card().training)?,

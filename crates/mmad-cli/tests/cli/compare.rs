@@ -30,7 +30,11 @@ fn verdicts_change_and_metrics_do_not() {
         assert_eq!(value["before"], value["after"]);
     }
     assert_eq!(comparison["mean"][0]["interval"], serde_json::json!([0.0, 0.0]));
-    assert!(comparison["mean"][3]["interval"].is_null(), "pixels have no interval");
+    for metric in 3..7 {
+        let value = &comparison["mean"][metric];
+        assert_eq!(value["interval"], serde_json::json!([0.0, 0.0]), "{comparison}");
+        assert!(value["grid_error"].as_f64().unwrap() < 0.01, "{comparison}");
+    }
     let first: &Value = &comparison["changed"][0];
     assert_eq!((&first["is_anomalous"], &first["after"]), (&false.into(), &"defect".into()));
 
@@ -38,6 +42,31 @@ fn verdicts_change_and_metrics_do_not() {
     assert!(text.contains("8 verdicts changed of 16 pictures: 6 mended, 2 broken"), "{text}");
     assert!(text.contains("  worse   gear / gear/test/good/000.png: ok -> defect"), "{text}");
     assert_eq!(names_in(&work.path("a")), ["results"], "comparing writes nothing");
+}
+
+/// As results were before they held counts.
+#[test]
+fn results_without_pixel_counts_have_intervals_of_image_metrics_only() {
+    let work = with_two_runs();
+    let mut old: Value = serde_json::from_str(&work.read("a/results/results.json")).unwrap();
+    assert_eq!(old["pixel_counts"].as_array().unwrap().len(), 2);
+    old.as_object_mut().unwrap().remove("pixel_counts");
+    work.write("old.json", old.to_string().as_bytes());
+    let comparison = work.ok("compare old.json b/results --json").json()["comparisons"][0].take();
+    let comparison = &comparison["comparison"];
+    for value in &comparison["mean"].as_array().unwrap()[3..7] {
+        assert!(value["interval"].is_null() && value["after"].is_number(), "{value}");
+    }
+    assert_eq!(comparison["mean"][0]["interval"], serde_json::json!([0.0, 0.0]));
+    let text = work.ok("compare old.json b/results").stdout;
+    let note = "no intervals of pixel metrics for gear, wood, nor for the mean: old.json has no";
+    assert!(text.contains(note), "{text}");
+    work.ok("eval run/model.mmad pics --class gear --protocol ader -o binned");
+    let binned: Value = serde_json::from_str(&work.read("binned/results.json")).unwrap();
+    assert_eq!(binned["pixel_counts"], serde_json::json!([]));
+    let json = work.ok("compare a/results binned --json").json();
+    let without = &json["comparisons"][0]["comparison"]["without_pixel_counts"];
+    assert_eq!(without, &serde_json::json!([[], ["gear"]]));
 }
 
 #[test]
@@ -49,6 +78,7 @@ fn the_page_needs_no_network_and_the_order_is_the_readers() {
     assert!(page.starts_with("<!DOCTYPE html>"));
     assert!(!page.contains("http://") && !page.contains("https://"));
     assert!(page.contains("b/results") && page.contains("gear/test/good/000.png"));
+    assert!(page.contains("intervals of pixel metrics come from counts at"), "how they are made");
     let three = work.ok("compare a/results b/results a/results --json").json();
     assert_eq!(three["comparisons"].as_array().unwrap().len(), 2);
 }
