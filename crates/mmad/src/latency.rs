@@ -144,7 +144,12 @@ mod tests {
         let score = measure_score(&config, 1, 3, &device).unwrap();
         assert_eq!(score.runs_s.len(), 3);
         assert!(score.min_s() > 0.0 && score.min_s() <= score.p50_s());
-        assert!(score.ops.iter().any(|op| op.name == "Ss2dFeatures" && !op.is_backward && op.n_calls > 0));
+        assert!(
+            score
+                .ops
+                .iter()
+                .any(|op| op.name == "Ss2dFeatures" && !op.is_backward && op.n_calls > 0)
+        );
         assert!(score.ops.iter().all(|op| !op.is_backward));
         let step = measure_step(&config, 2, &device).unwrap();
         let parts: f64 = step.parts_s.iter().map(|(_, seconds)| seconds).sum();

@@ -172,7 +172,30 @@ fn latency_says_where_the_time_goes() {
     assert_eq!(step["batch"], 2);
     assert!(step["parts_ms"]["backward"].as_f64().unwrap() > 0.0);
     let operations = step["operations"].as_array().unwrap();
-    assert!(operations.iter().any(|op| op["name"] == "Ss2d" && op["pass"] == "backward"));
+    assert!(operations.iter().any(|op| op["name"] == "Ss2dFeatures" && op["pass"] == "backward"));
     let text = work.ok(&format!("bench --latency {TINY} --runs 1"));
     assert!(text.stdout.contains("median"), "{text}");
+}
+
+#[test]
+fn latency_over_sizes_is_drawn() {
+    let work = Work::new();
+    let line = "bench --latency --runs 1 --sides 32,64 --plot time.svg --json";
+    let sizes: Vec<Value> =
+        work.ok(line).stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(sizes.len(), 2);
+    assert_eq!((&sizes[0]["height_px"], &sizes[1]["width_px"]), (&32.into(), &64.into()));
+    let drawn = work.read("time.svg");
+    assert!(drawn.contains("64²") && drawn.trim_end().ends_with("</svg>"), "{drawn}");
+}
+
+#[test]
+fn bench_takes_a_file_or_times() {
+    let work = Work::new();
+    for line in
+        ["bench", "bench a.toml --latency", "bench a.toml --size 64", "bench a.toml --runs 3"]
+    {
+        let ran = work.run(line).exits(USAGE);
+        assert!(ran.stderr.contains("Usage: mmad bench"), "{ran}");
+    }
 }
