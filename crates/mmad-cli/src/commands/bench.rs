@@ -54,7 +54,11 @@ use crate::output::{Output, duration, peak_memory_mb, reset_peak_memory};
 #[command(verbatim_doc_comment)]
 pub(crate) struct BenchArgs {
     /// What to compare (TOML)
-    #[arg(value_name = "FILE", required_unless_present = "latency", conflicts_with_all = ["latency", "Settings"])]
+    #[arg(
+        value_name = "FILE",
+        required_unless_present = "latency",
+        conflicts_with_all = ["latency", "train", "batch", "runs", "sides", "plot", "Settings"]
+    )]
     file: Option<PathBuf>,
     /// Folder for rows, tables and runs
     #[arg(long, short, value_name = "DIR", default_value = "bench")]

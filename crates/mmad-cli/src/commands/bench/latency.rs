@@ -20,26 +20,19 @@ use crate::output::{Output, peak_memory_mb, reset_peak_memory};
 #[derive(Debug, Args)]
 pub(super) struct Timing {
     /// A training step instead of the scoring of a picture
-    #[arg(long, requires = "latency", help_heading = "With --latency")]
+    #[arg(long, help_heading = "With --latency")]
     train: bool,
     /// Pictures at once [default: 1; with --train the preset's]
-    #[arg(long, value_name = "N", requires = "latency", help_heading = "With --latency")]
+    #[arg(long, value_name = "N", help_heading = "With --latency")]
     batch: Option<usize>,
     /// Runs that count, after two that do not
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 10,
-        requires = "latency",
-        help_heading = "With --latency"
-    )]
+    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "With --latency")]
     runs: usize,
     /// Heights and widths to time one after the other, in pixels, as in 128,256,512
     #[arg(
         long,
         value_name = "PX,…",
         value_delimiter = ',',
-        requires = "latency",
         conflicts_with = "size",
         help_heading = "With --latency"
     )]
