@@ -1,7 +1,7 @@
 //! What `results.json` keeps of the maps of a test set: counts of every picture at a few thresholds.
 //!
 //! They are enough for the pixel metrics of any selection of the pictures, see
-//! [`PixelGrid`](mmad_metrics::PixelGrid). Lists of numbers are little-endian, four bytes each, in
+//! [`mmad_metrics::PixelGrid`]. Lists of numbers are little-endian, four bytes each, in
 //! base64: JSON would be several times as long.
 
 use mmad_metrics::{MetricError, PIXEL_GRID_THRESHOLDS, PictureCounts, PixelGrid, ScoredImage};
