@@ -6,6 +6,8 @@
 
 // Burn's macro implements the traits for a public type, so they must be public themselves.
 #![allow(unreachable_pub)]
+// Kernels take arrays by reference, as the macro of the kernels wants them.
+#![allow(clippy::trivially_copy_pass_by_ref)]
 // The macro of the kernels makes a module and functions of its own for each of them.
 #![allow(missing_docs)]
 
