@@ -38,9 +38,10 @@ fn images(n: usize, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new::<f32, _>(pixels, [n, height, width, 3]), device)
 }
 
-/// Maps and scores with fresh weights: 1e-4 of the largest value. Without MMAD, whose router keeps
-/// the tokens with the highest scores: the scores of fresh weights are nearly equal, and which tokens
-/// are kept then depends on the last digits.
+/// Maps and scores with fresh weights: 1e-4 of the largest value. Without MMAD, whose maps were up to a
+/// tenth of the largest value apart: its router keeps the tokens with the highest scores, and those of
+/// fresh weights are nearly equal, so that the last digits may decide. That this is the whole reason
+/// has not been shown.
 #[test]
 fn methods_without_a_router_score_as_on_the_cpu() {
     let Some(gpu) = gpu() else { return };
