@@ -39,10 +39,14 @@ impl Plan {
         first_look_s: f64,
     ) -> Self {
         let batch = batch.min(n_pictures).max(1);
-        let steps = |n_new: f64| (budget_s - n_new * first_look_s).max(0.0) / step_s.max(1e-6);
-        // Only pictures that are reached have to be looked at.
-        let n_new = (steps(0.0) * batch as f64).min(n_pictures as f64);
-        Self { n_pictures, batch, n_steps: (steps(n_new) as u64).max(1) }
+        // While every picture is new, a step costs its first looks as well.
+        let all_new = budget_s / (step_s + batch as f64 * first_look_s).max(1e-6);
+        let n_steps = if all_new * batch as f64 <= n_pictures as f64 {
+            all_new
+        } else {
+            (budget_s - n_pictures as f64 * first_look_s) / step_s.max(1e-6)
+        };
+        Self { n_pictures, batch, n_steps: (n_steps as u64).max(1) }
     }
 
     /// Steps of one pass over the pictures.
@@ -118,6 +122,15 @@ mod tests {
         assert_eq!((plan.batch, plan.n_steps), (3, 5));
         let plan = Plan::of_steps(10, 4, 7);
         assert_eq!((plan.batch, plan.n_steps, plan.epoch(6)), (4, 7, 3));
+    }
+
+    #[test]
+    fn a_time_is_filled_whether_all_pictures_are_reached_or_not() {
+        // 1,000 pictures in steps of 10; a step takes 0.1 s, and a first look 0.05 s.
+        for (budget_s, n_steps) in [(6.0, 10), (59.9, 99), (60.0, 100), (70.0, 200), (0.0, 1)] {
+            let plan = Plan::of_time(1000, 10, budget_s, 0.1, 0.05);
+            assert!(plan.n_steps.abs_diff(n_steps) <= 1, "{budget_s}: {}", plan.n_steps);
+        }
     }
 
     #[test]
