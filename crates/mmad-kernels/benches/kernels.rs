@@ -7,7 +7,7 @@
 //! RAYON_NUM_THREADS=1 cargo bench -p mmad-kernels --bench kernels        per core
 //! ```
 
-mod work;
+mod cases;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
@@ -17,12 +17,12 @@ fn main() {
 }
 
 fn names() -> Vec<String> {
-    work::entries().into_iter().map(|entry| entry.name).collect()
+    cases::entries().into_iter().map(|entry| entry.name).collect()
 }
 
 #[divan::bench(args = names())]
 fn kernel(bencher: Bencher<'_, '_>, name: &String) {
-    let entry = work::entries().into_iter().find(|entry| entry.name == *name);
+    let entry = cases::entries().into_iter().find(|entry| entry.name == *name);
     let mut work = entry.expect("names come from the entries").work();
     let flop = ItemsCount::new(work.flop as usize);
     let bytes = BytesCount::new(work.bytes as usize);

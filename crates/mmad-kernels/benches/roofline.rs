@@ -10,7 +10,7 @@
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 #![allow(clippy::inline_always, reason = "else vector code is compiled for no instruction set")]
 
-mod work;
+mod cases;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -26,7 +26,7 @@ fn main() {
     println!("{threads} threads: {gflops:.0} GFLOP/s in registers, {gbps:.1} GB/s copied\n");
     println!("| kernel | ms | GFLOP | MB | GFLOP/s | GB/s | % of limit |");
     println!("| :-- | --: | --: | --: | --: | --: | --: |");
-    for entry in work::entries() {
+    for entry in cases::entries() {
         if !filters.is_empty() && !filters.iter().any(|filter| entry.name.contains(filter)) {
             continue;
         }

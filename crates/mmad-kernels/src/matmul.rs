@@ -31,21 +31,35 @@ pub(crate) fn multiply(x: &[f32], panels: Panels<'_>, epilogue: &Epilogue<'_>, o
     for_each_chunk(out, (task_rows * outputs).max(1), |task, out| {
         let start = task * task_rows;
         let rows = out.len() / outputs;
+        let x = &x[start * depth..][..rows * depth];
         let epilogue = Epilogue {
             residual: epilogue.residual.map(|r| &r[start * outputs..][..out.len()]),
             ..*epilogue
         };
-        let run = Run {
-            taps: &[TapRow { row: &x[start * depth..][..rows * depth], first: 0, tap: 0 }],
-            column_step: 1,
-            column_pitch: depth,
-            pixels: rows,
-            out_pitch: outputs,
-        };
-        for panel in 0..panels.shape.panels() {
-            multiply_run(&run, panels, panel, &epilogue, out);
-        }
+        multiply_rows(x, rows, panels, &epilogue, out, outputs);
     });
+}
+
+/// [`multiply`] of a few rows on this thread, `out_pitch` values from one row of `out` to the next.
+pub(crate) fn multiply_rows(
+    x: &[f32],
+    rows: usize,
+    panels: Panels<'_>,
+    epilogue: &Epilogue<'_>,
+    out: &mut [f32],
+    out_pitch: usize,
+) {
+    let depth = panels.shape.depth;
+    let run = Run {
+        taps: &[TapRow { row: &x[..rows * depth], first: 0, tap: 0 }],
+        column_step: 1,
+        column_pitch: depth,
+        pixels: rows,
+        out_pitch,
+    };
+    for panel in 0..panels.shape.panels() {
+        multiply_run(&run, panels, panel, epilogue, out);
+    }
 }
 
 /// `out[n, k] = sum over rows of left[row, n] * right[row, k]`: the gradient of a weight.
@@ -64,11 +78,7 @@ pub(crate) fn multiply_transposed(
             let pixels = TASK_ROWS.min(rows.end - start);
             let left = &left[start * n + first..(start + pixels) * n];
             let right = &right[start * k..][..pixels * k];
-            let runs = [OuterRun { left, left_pitch: n, first_right: 0, pixels }];
-            for panel in 0..k.div_ceil(tile_width()) {
-                let right = RightPanel::new(right, k, panel);
-                add_outer_products(&runs, columns, &right, panel, k, sums);
-            }
+            add_rows_transposed(left, n, columns, right, k, pixels, sums);
         }
     };
     let parts = RowParts::new(rows, MIN_PART_ROWS);
@@ -80,6 +90,24 @@ pub(crate) fn multiply_transposed(
         });
     } else {
         sum_parts(parts, out, |rows, partial| add(rows, 0, partial));
+    }
+}
+
+/// Adds the products of a few rows to `sums`, `[columns, k]`, on this thread: the first `columns` of
+/// `left`, whose rows lie `left_pitch` values apart, with `right`, `[rows, k]`.
+pub(crate) fn add_rows_transposed(
+    left: &[f32],
+    left_pitch: usize,
+    columns: usize,
+    right: &[f32],
+    k: usize,
+    rows: usize,
+    sums: &mut [f32],
+) {
+    let runs = [OuterRun { left, left_pitch, first_right: 0, pixels: rows }];
+    for panel in 0..k.div_ceil(tile_width()) {
+        let right = RightPanel::new(right, k, panel);
+        add_outer_products(&runs, columns, &right, panel, k, sums);
     }
 }
 

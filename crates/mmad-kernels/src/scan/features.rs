@@ -11,11 +11,10 @@ use super::recurrence::CHUNK;
 use super::sequence::{Rows, Sequence};
 use super::ss2d::{Ss2dGrads, Ss2dParams, Ss2dShape, check, check_len};
 use crate::linear::{self, LinearGrads, LinearShape};
-use crate::outer_tile::{OuterRun, RightPanel, add_outer_products};
+use crate::matmul::{add_rows_transposed, multiply_rows};
 use crate::panels::{PackedWeight, PanelShape, Panels, Source, pack};
-use crate::register_tile::{Epilogue, Run, TapRow, multiply_run};
+use crate::register_tile::Epilogue;
 use crate::scratch::{self, Scratch};
-use crate::simd::tile_width;
 
 /// The gradients of [`ss2d_features_forward`].
 #[derive(Clone, Debug, PartialEq)]
@@ -259,23 +258,12 @@ impl BackChunk<'_> {
     /// From the gradient of `B | C` to those of the input and the weight; `u` is the chunk's input.
     pub(super) fn project(&mut self, u: &[f32], steps: usize) {
         let PanelShape { depth: states, outputs: channels, .. } = self.from_states.shape;
-        let run = Run {
-            taps: &[TapRow { row: &self.states[..steps * states], first: 0, tap: 0 }],
-            column_step: 1,
-            column_pitch: states,
-            pixels: steps,
-            out_pitch: channels,
-        };
+        let of_states = &self.states[..steps * states];
         let epilogue = Epilogue { residual: Some(&self.u), ..Epilogue::default() };
-        for panel in 0..self.from_states.shape.panels() {
-            multiply_run(&run, self.from_states, panel, &epilogue, &mut self.u_and_states);
-        }
-        let left = &self.states[..steps * states];
-        let runs = [OuterRun { left, left_pitch: states, first_right: 0, pixels: steps }];
-        for panel in 0..channels.div_ceil(tile_width()) {
-            let right = RightPanel::new(&u[..steps * channels], channels, panel);
-            add_outer_products(&runs, states, &right, panel, channels, &mut self.of_weight);
-        }
+        let of_u = &mut self.u_and_states;
+        multiply_rows(of_states, steps, self.from_states, &epilogue, of_u, channels);
+        let (u, of_weight) = (&u[..steps * channels], &mut self.of_weight);
+        add_rows_transposed(of_states, states, states, u, channels, steps, of_weight);
     }
 }
 
@@ -337,17 +325,8 @@ impl ProjectedChunk<'_> {
                 *into = x;
             }
         }
-        let run = Run {
-            taps: &[TapRow { row: &self.u[..places.len() * channels], first: 0, tap: 0 }],
-            column_step: 1,
-            column_pitch: channels,
-            pixels: places.len(),
-            out_pitch: row,
-        };
-        for panel in 0..to_states.shape.panels() {
-            let states = &mut self.rows[rank..];
-            multiply_run(&run, to_states, panel, &Epilogue::default(), states);
-        }
+        let states = &mut self.rows[rank..];
+        multiply_rows(&self.u, places.len(), to_states, &Epilogue::default(), states, row);
         Sequence {
             order: &IN_ORDER[..places.len()],
             u: &self.u,

@@ -69,8 +69,7 @@ impl Linear {
 
     fn packed(&self) -> PackedLinear {
         let bias = self.bias.as_ref();
-        let version = self.weight.version() + bias.map_or(0, Weight::version);
-        self.packed.get(version, || PackedLinear::new(self.weight.get(), bias.map(Weight::get)))
+        packed(&self.packed, self.weight.version(), bias, || self.weight.get())
     }
 }
 
@@ -103,10 +102,19 @@ impl Linear1x1 {
             weight.reshape([n_out, n_in])
         };
         if ops::can_fold(&x) {
-            let version = self.weight.version() + bias.map_or(0, Weight::version);
-            let make = || PackedLinear::new(weight(), bias.map(Weight::get));
-            return self.packed.get(version, make).forward(x, None);
+            return packed(&self.packed, self.weight.version(), bias, weight).forward(x, None);
         }
         ops::linear(x, weight(), bias.map(Weight::get))
     }
+}
+
+/// The packed layer of a weight and a bias, made anew only after one of them was replaced.
+fn packed(
+    kept: &Derived<PackedLinear>,
+    weight_version: u64,
+    bias: Option<&Weight<1>>,
+    weight: impl FnOnce() -> Tensor<2>,
+) -> PackedLinear {
+    let version = weight_version + bias.map_or(0, Weight::version);
+    kept.get(version, || PackedLinear::new(weight(), bias.map(Weight::get)))
 }

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Differences: the maps of the directions and their projections are never written out; the order
-//! of summing the directions is fixed but not the reference's; scan tables are built from the map's real height and width.
+//! of summing the directions is fixed but not the reference's; scan tables are built from the map's
+//! real height and width.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
