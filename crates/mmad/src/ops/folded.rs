@@ -7,6 +7,7 @@ use mmad_kernels::conv2d::{ConvShape, PackedConv};
 
 use super::ConvOptions2d;
 use super::host_op::{HostOp, Input, call, runs_here};
+use super::spare;
 
 /// A convolution with its batch norm folded in.
 #[derive(Debug, Clone)]
@@ -94,7 +95,7 @@ impl HostOp for FoldedOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; self.shape.output_len()];
+        let mut y = spare::take(self.shape.output_len());
         let residual = inputs.get(1).copied();
         let ConvShape { batch, height, width, .. } = self.shape;
         let size = [batch, height, width];

@@ -21,7 +21,7 @@ use burn::backend::{
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};
 
-use super::profile;
+use super::{profile, spare};
 
 /// One call of a fused operation. It knows the shapes of its inputs, and may keep what its
 /// backward needs (batch statistics, for example) in a `OnceLock` of its own.
@@ -36,7 +36,8 @@ pub(crate) trait HostOp: Debug + Send + Sync + 'static {
     /// Shape of the result.
     fn output_shape(&self) -> Vec<usize>;
 
-    /// The result of the operation on contiguous row-major inputs.
+    /// The result of the operation on contiguous row-major inputs, best in memory from
+    /// [`spare::take`].
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32>;
 
     /// Gradients of the inputs marked in `wanted`, given the gradient of the result.
@@ -176,7 +177,9 @@ impl<B: HostBackend, C: CheckpointStrategy> HostOps for Autodiff<B, C> {
 }
 
 fn direct<const N: usize>(op: Call, inputs: [FlexTensor; N]) -> FlexTensor {
-    Flex::host_forward(&op, &inputs)
+    let output = Flex::host_forward(&op, &inputs);
+    inputs.into_iter().for_each(spare::keep);
+    output
 }
 
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use mmad_kernels::depthwise::{self, DepthwiseGrads, DepthwiseShape};
 use mmad_kernels::linear::{self, LinearGrads, LinearShape};
 
 use super::host_op::{HostOp, room};
+use super::spare;
 
 #[derive(Debug)]
 pub(super) struct LinearOp {
@@ -18,7 +19,7 @@ impl HostOp for LinearOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; self.shape.rows * self.shape.outputs];
+        let mut y = spare::take(self.shape.rows * self.shape.outputs);
         linear::forward(self.shape, inputs[0], inputs[1], inputs.get(2).copied(), &mut y);
         y
     }
@@ -43,7 +44,7 @@ impl HostOp for ConvOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; self.shape.output_len()];
+        let mut y = spare::take(self.shape.output_len());
         let epilogue = ConvEpilogue { bias: inputs.get(2).copied(), residual: None, relu: false };
         conv2d::forward(self.shape, inputs[0], inputs[1], &epilogue, &mut y);
         y
@@ -69,7 +70,7 @@ impl HostOp for DepthwiseOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; self.shape.map_len()];
+        let mut y = spare::take(self.shape.map_len());
         let bias = inputs.get(2).copied();
         depthwise::forward(self.shape, inputs[0], inputs[1], bias, false, &mut y);
         y

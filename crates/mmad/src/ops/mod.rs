@@ -16,6 +16,7 @@ mod pool;
 pub mod profile;
 pub mod reference;
 mod scan;
+mod spare;
 
 use std::sync::{Arc, OnceLock};
 
@@ -409,4 +410,76 @@ pub fn selective_scan(inputs: SelectiveScan) -> Tensor<3> {
     let inputs: [Input; 7] =
         [u.into(), delta.into(), a.into(), b.into(), c.into(), d.into(), delta_bias.into()];
     call(scan::SelectiveScanOp { shape }, inputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use mmad_kernels::orders::ScanOrder;
+
+    use super::*;
+
+    /// Values from -1 to 1.
+    fn some<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+        let n = shape.iter().product::<usize>();
+        let values = (0..n).map(|i| (i * 37 % 101) as f32 / 50.5 - 1.0).collect();
+        Tensor::from_data(TensorData::new::<f32, _>(values, shape), &Device::flex())
+    }
+
+    #[track_caller]
+    fn assert_written<const D: usize>(y: Tensor<D>) {
+        let values: Vec<f32> = y.into_data().try_to_vec().unwrap();
+        assert!(values.iter().all(|value| value.is_finite()));
+    }
+
+    /// Memory for results holds not-a-number in tests, see [`spare::take`].
+    #[test]
+    fn every_value_of_a_result_is_written() {
+        let (x, c) = (some([2, 5, 7, 6]), || some([6]));
+        let options = ConvOptions2d { stride: 2, padding: 3, dilation: 2 };
+        assert_written(linear(x.clone(), some([9, 6]), None));
+        assert_written(PackedLinear::new(some([9, 6]), None).forward(x.clone(), None));
+        assert_written(conv2d(x.clone(), some([9, 6, 3, 3]), None, options));
+        let folded = FoldedConv::new(some([9, 6, 3, 3]), None, some([9]), some([9]), options);
+        assert_written(folded.forward(x.clone(), None, false));
+        assert_written(depthwise_conv2d(x.clone(), some([6, 1, 5, 5]), None));
+        assert_written(layer_norm(x.clone(), c(), c(), 1e-5));
+        assert_written(norm_gate(x.clone(), some([2, 5, 7, 12]), c(), c(), 1e-5));
+        assert_written(batch_norm(x.clone(), c(), c(), 1e-5, NormActivation::Relu).0);
+        assert_written(instance_norm_silu(x.clone(), 1e-5));
+        assert_written(max_pool(x.clone()));
+        assert_written(gelu_gate(x.clone()));
+        assert_written(silu(x.clone()));
+        assert_written(gelu(x));
+
+        for directions in [2, 4, 8] {
+            let table =
+                Arc::new(DirectionTable::new(ScanOrder::Hilbert, 4, 4, directions).unwrap());
+            let (batch, channels, rank, states) = (3, 5, 2, 4);
+            let row = rank + 2 * states;
+            let weights = || ScanWeights {
+                dt_weight: some([directions, channels, rank]),
+                dt_bias: some([directions, channels]),
+                a_log: some([directions, channels, states]),
+                d_skip: some([directions, channels]),
+            };
+            let u = some([batch, 16, channels]);
+            assert_written(ss2d_features(
+                u.clone(),
+                some([directions, row, channels]),
+                weights(),
+                &table,
+            ));
+            assert_written(ss2d(u, some([batch, 16, directions * row]), weights(), &table));
+        }
+        assert_written(selective_scan(SelectiveScan {
+            u: some([2, 6, 9]),
+            delta: some([2, 6, 9]),
+            a: -some([6, 4]).exp(),
+            b: some([2, 3, 4, 9]),
+            c: some([2, 3, 4, 9]),
+            d: some([6]),
+            delta_bias: some([6]),
+        }));
+    }
 }

@@ -10,6 +10,7 @@ use mmad_kernels::layer_norm::{
 };
 
 use super::host_op::HostOp;
+use super::spare;
 
 #[derive(Debug)]
 pub(super) struct LayerNormOp {
@@ -23,7 +24,7 @@ impl HostOp for LayerNormOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; inputs[0].len()];
+        let mut y = spare::take(inputs[0].len());
         layer_norm::forward(self.shape, inputs[0], inputs[1], inputs[2], &mut y);
         y
     }
@@ -50,7 +51,7 @@ impl HostOp for NormGateOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; inputs[0].len()];
+        let mut y = spare::take(inputs[0].len());
         let [x, gate, weight, bias] = [0, 1, 2, 3].map(|i: usize| inputs[i]);
         norm_gate(self.shape, self.gate, x, gate, weight, bias, &mut y);
         y
@@ -78,7 +79,7 @@ impl HostOp for InstanceNormSiluOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; inputs[0].len()];
+        let mut y = spare::take(inputs[0].len());
         instance_norm::forward(self.shape, inputs[0], &mut y);
         y
     }
@@ -104,7 +105,7 @@ impl HostOp for BatchNormOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; inputs[0].len()];
+        let mut y = spare::take(inputs[0].len());
         let found = batch_norm::forward(self.shape, inputs[0], inputs[1], inputs[2], &mut y);
         self.statistics.get_or_init(|| found);
         y
@@ -132,7 +133,7 @@ impl HostOp for PointwiseOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; inputs[0].len()];
+        let mut y = spare::take(inputs[0].len());
         activation::forward(self.activation, inputs[0], &mut y);
         y
     }
@@ -161,7 +162,7 @@ impl HostOp for GeluGateOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; inputs[0].len() / 2];
+        let mut y = spare::take(inputs[0].len() / 2);
         activation::gelu_gate(self.channels(), inputs[0], &mut y);
         y
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use super::host_op::{HostOp, Input, call};
+use super::spare;
 
 /// A linear layer whose weight was brought into the kernel's order once; see [`super::can_fold`].
 #[derive(Debug, Clone)]
@@ -57,7 +58,7 @@ impl HostOp for PackedLinearOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; self.output.iter().product()];
+        let mut y = spare::take(self.output.iter().product());
         let rows = y.len() / self.kernel.outputs().max(1);
         self.kernel.forward(rows, inputs[0], inputs.get(1).copied(), &mut y);
         y

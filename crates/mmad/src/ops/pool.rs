@@ -3,6 +3,7 @@
 use mmad_kernels::pool::{self, MaxPoolShape};
 
 use super::host_op::HostOp;
+use super::spare;
 
 #[derive(Debug)]
 pub(super) struct MaxPoolOp {
@@ -16,7 +17,7 @@ impl HostOp for MaxPoolOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; self.shape.output_len()];
+        let mut y = spare::take(self.shape.output_len());
         pool::max_pool(self.shape, inputs[0], &mut y);
         y
     }

@@ -10,6 +10,7 @@ use mmad_kernels::scan::{
 };
 
 use super::host_op::HostOp;
+use super::spare;
 
 /// Inputs: `u`, `projected`, `dt_weight`, `dt_bias`, `a_log`, `d_skip`.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl HostOp for Ss2dOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; inputs[0].len()];
+        let mut y = spare::take(inputs[0].len());
         ss2d_forward(self.shape, inputs[0], inputs[1], &self.params(inputs), &mut y);
         y
     }
@@ -59,7 +60,7 @@ impl HostOp for Ss2dFeaturesOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; inputs[0].len()];
+        let mut y = spare::take(inputs[0].len());
         let params = self.0.params(inputs);
         ss2d_features_forward(self.0.shape, inputs[0], inputs[1], &params, &mut y);
         y
@@ -99,7 +100,7 @@ impl HostOp for SelectiveScanOp {
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut y = vec![0.0; inputs[0].len()];
+        let mut y = spare::take(inputs[0].len());
         selective_scan_forward(self.shape, &scan_inputs(inputs), &mut y);
         y
     }
