@@ -51,9 +51,9 @@ impl DepthwiseShape {
     }
 
     #[track_caller]
-    fn check(self, op: &str, x: &[f32], weight: &[f32]) {
+    fn check(self, op: &str, x: &[f32], x_channels: usize, weight: &[f32]) {
         assert!(self.kernel % 2 == 1, "{op}: the kernel side {} must be odd", self.kernel);
-        expect_len(op, "x", x.len(), self.map_len());
+        expect_len(op, "x", x.len(), self.batch * self.height * self.width * x_channels);
         expect_len(op, "weight", weight.len(), self.weight_len());
     }
 }
@@ -73,28 +73,31 @@ pub struct DepthwiseGrads<'a> {
 ///
 /// # Shapes
 ///
-/// - `x`, `y`: `[batch, height, width, channels]`
+/// - `x`: `[batch, height, width, x_channels]`, of which the first `channels` are read
+/// - `y`: `[batch, height, width, channels]`
 /// - `weight`: `[channels, 1, kernel, kernel]`
 /// - `bias`: `[channels]`
 ///
 /// # Panics
 ///
-/// When a slice does not have the length of its shape, or the kernel is even.
+/// When a slice does not have the length of its shape, `x` has too few channels, or the kernel is
+/// even.
 pub fn forward(
     shape: DepthwiseShape,
-    x: &[f32],
+    (x, x_channels): (&[f32], usize),
     weight: &[f32],
     bias: Option<&[f32]>,
     with_silu: bool,
     y: &mut [f32],
 ) {
-    shape.check("depthwise", x, weight);
+    assert!(x_channels >= shape.channels, "depthwise: x has {x_channels} channels");
+    shape.check("depthwise", x, x_channels, weight);
     expect_len("depthwise", "y", y.len(), shape.map_len());
     if let Some(bias) = bias {
         expect_len("depthwise", "bias", bias.len(), shape.channels);
     }
     let taps = channels_last(shape, weight, false);
-    correlate(shape, x, &taps, bias, y, |y| {
+    correlate(shape, (x, x_channels), &taps, bias, y, |y| {
         if with_silu {
             silu_in_place(y);
         }
@@ -121,13 +124,13 @@ pub fn backward(
     grad_y: &[f32],
     grads: DepthwiseGrads<'_>,
 ) {
-    shape.check("depthwise backward", x, weight);
+    shape.check("depthwise backward", x, shape.channels, weight);
     expect_len("depthwise backward", "grad_y", grad_y.len(), shape.map_len());
     if let Some(grad_x) = grads.x {
         expect_len("depthwise backward", "grads.x", grad_x.len(), shape.map_len());
         // The gradient of the input is the same convolution with the kernel turned around.
         let taps = channels_last(shape, weight, true);
-        correlate(shape, grad_y, &taps, None, grad_x, |_| {});
+        correlate(shape, (grad_y, shape.channels), &taps, None, grad_x, |_| {});
     }
     if let Some(grad_weight) = grads.weight {
         expect_len("depthwise backward", "grads.weight", grad_weight.len(), shape.weight_len());
@@ -154,15 +157,15 @@ fn channels_last(shape: DepthwiseShape, weight: &[f32], turned: bool) -> Scratch
 
 fn correlate(
     shape: DepthwiseShape,
-    x: &[f32],
+    (x, x_channels): (&[f32], usize),
     taps: &[f32],
     bias: Option<&[f32]>,
     y: &mut [f32],
     finish: impl Fn(&mut [f32]) + Sync,
 ) {
-    let picture_len = shape.height * shape.row_len();
-    for_each_chunk(y, picture_len.max(1), |picture, y| {
-        let x = &x[picture * picture_len..][..picture_len];
+    let pixels = shape.height * shape.width;
+    for_each_chunk(y, (pixels * shape.channels).max(1), |picture, y| {
+        let x = (&x[picture * pixels * x_channels..][..pixels * x_channels], x_channels);
         for_each_chunk(y, (TASK_ROWS * shape.row_len()).max(1), |task, y| {
             dispatch(Correlate { shape, x, taps, bias, first_row: task * TASK_ROWS, y });
             finish(y);
@@ -228,7 +231,7 @@ mod tests {
     fn run(shape: DepthwiseShape) -> [Vec<f32>; 4] {
         let [x, weight, bias, grad_y] = inputs_of(shape);
         let mut y = vec![f32::NAN; x.len()];
-        forward(shape, &x, &weight, Some(&bias), false, &mut y);
+        forward(shape, (&x, shape.channels), &weight, Some(&bias), false, &mut y);
         let mut grad_x = vec![f32::NAN; x.len()];
         let mut grad_weight = vec![f32::NAN; weight.len()];
         let mut grad_bias = vec![f32::NAN; bias.len()];
@@ -259,11 +262,13 @@ mod tests {
     }
 
     #[test]
-    fn silu_follows_in_the_same_pass() {
+    fn silu_follows_in_the_same_pass_and_further_channels_are_left_out() {
         let shape = DepthwiseShape { batch: 2, height: 35, width: 6, channels: 20, kernel: 3 };
         let [x, weight, bias, _] = inputs_of(shape);
+        let wide: Vec<f32> =
+            x.chunks(20).flat_map(|x| x.iter().copied().chain([f32::NAN; 13])).collect();
         let mut y = vec![f32::NAN; x.len()];
-        forward(shape, &x, &weight, Some(&bias), true, &mut y);
+        forward(shape, (&wide, 33), &weight, Some(&bias), true, &mut y);
         let [x, weight, bias] = [x, weight, bias].map(|values| widen(&values));
         let slow: Vec<f64> = reference::forward(shape, &x, &weight, Some(&bias))
             .iter()

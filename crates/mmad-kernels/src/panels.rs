@@ -4,7 +4,7 @@
 //! `[tap][depth][output]`, so that a tile streams through it front to back. The last panel is
 //! filled up with zeros to whole vectors.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use crate::partition::for_each_chunk;
 use crate::scratch::{self, Scratch};
@@ -95,14 +95,30 @@ impl<M: Deref<Target = [f32]>> PackedWeight<M> {
     }
 }
 
+/// Where a packed weight lies.
+pub(crate) trait PanelMemory: DerefMut<Target = [f32]> {
+    /// Room for so many values, whatever they hold.
+    fn with_len(len: usize) -> Self;
+}
+
+impl PanelMemory for Scratch {
+    fn with_len(len: usize) -> Self {
+        scratch::take(len)
+    }
+}
+
+impl PanelMemory for Vec<f32> {
+    fn with_len(len: usize) -> Self {
+        vec![0.0; len]
+    }
+}
+
 /// Packs a weight for one call.
 pub(crate) fn pack<F: Fn(usize, usize) -> usize + Sync>(
     shape: PanelShape,
     source: &Source<'_, F>,
 ) -> PackedWeight<Scratch> {
-    let mut values = scratch::take(shape.len());
-    pack_into(shape, source, &mut values);
-    PackedWeight { shape, values }
+    pack_in(shape, source)
 }
 
 /// Packs a weight for many calls.
@@ -110,7 +126,15 @@ pub(crate) fn pack_for_keeps<F: Fn(usize, usize) -> usize + Sync>(
     shape: PanelShape,
     source: &Source<'_, F>,
 ) -> PackedWeight<Vec<f32>> {
-    let mut values = vec![0.0; shape.len()];
+    pack_in(shape, source)
+}
+
+/// Packs a weight for one call or for many, by the kind of memory.
+pub(crate) fn pack_in<M: PanelMemory, F: Fn(usize, usize) -> usize + Sync>(
+    shape: PanelShape,
+    source: &Source<'_, F>,
+) -> PackedWeight<M> {
+    let mut values = M::with_len(shape.len());
     pack_into(shape, source, &mut values);
     PackedWeight { shape, values }
 }

@@ -63,7 +63,14 @@ fn depthwise_convolutions() {
     assert_alone_as_in_company(37, |batch, x| {
         let shape = DepthwiseShape { batch, height: HEIGHT, width: WIDTH, channels: 37, kernel: 5 };
         let mut y = vec![0.0; x.len()];
-        depthwise::forward(shape, x, &values(shape.weight_len()), None, true, &mut y);
+        depthwise::forward(
+            shape,
+            (x, shape.channels),
+            &values(shape.weight_len()),
+            None,
+            true,
+            &mut y,
+        );
         y
     });
 }

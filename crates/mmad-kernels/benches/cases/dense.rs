@@ -144,7 +144,7 @@ fn depthwise_forward(shape: DepthwiseShape) -> Work {
     let (x, weight) = (values(shape.map_len()), values(shape.weight_len()));
     let mut y = vec![0.0; x.len()];
     Work::new(2 * x.len() * shape.kernel * shape.kernel, 2 * x.len(), move || {
-        depthwise::forward(shape, black_box(&x), &weight, None, false, &mut y);
+        depthwise::forward(shape, (black_box(&x), shape.channels), &weight, None, false, &mut y);
     })
 }
 

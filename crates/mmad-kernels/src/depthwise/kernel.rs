@@ -10,8 +10,8 @@ use crate::simd::{load, store};
 /// Output rows `first_row..` of one picture, `[rows, width, channels]`.
 pub(super) struct Correlate<'a> {
     pub(super) shape: DepthwiseShape,
-    /// The whole picture.
-    pub(super) x: &'a [f32],
+    /// The whole picture, and its channels; those behind the ones of `shape` are not read.
+    pub(super) x: (&'a [f32], usize),
     /// `[kernel * kernel, channels]`.
     pub(super) taps: &'a [f32],
     pub(super) bias: Option<&'a [f32]>,
@@ -111,8 +111,9 @@ impl WithSimd for SumProducts<'_> {
             let sums = S::as_mut_simd_f32s(&mut sum_buffer).0;
             let grads = S::as_mut_simd_f32s(&mut grad_buffer).0;
             sums.fill(simd.splat_f32s(0.0));
+            let x = (self.x, channels);
             let mut ring =
-                RowRing::new(simd, self.shape, self.x, lanes, self.first_row, &mut ring_buffer);
+                RowRing::new(simd, self.shape, x, lanes, self.first_row, &mut ring_buffer);
             for (i, grad_y) in self.grad_y.chunks_exact(width * channels).enumerate() {
                 let row = self.first_row + i;
                 ring.advance(row);

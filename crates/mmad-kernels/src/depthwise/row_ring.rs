@@ -12,7 +12,8 @@ use crate::simd::load;
 pub(super) struct RowRing<'a, S: Simd> {
     simd: S,
     shape: DepthwiseShape,
-    x: &'a [f32],
+    /// The picture, and its channels; those behind the ones of `shape` are not read.
+    x: (&'a [f32], usize),
     /// First channel of the vector, and the one behind the last.
     channels: (usize, usize),
     rows: &'a mut [S::f32s],
@@ -30,7 +31,7 @@ impl<'a, S: Simd> RowRing<'a, S> {
     pub(super) fn new(
         simd: S,
         shape: DepthwiseShape,
-        x: &'a [f32],
+        x: (&'a [f32], usize),
         channels: (usize, usize),
         first_row: usize,
         buffer: &'a mut [f32],
@@ -60,7 +61,8 @@ impl<'a, S: Simd> RowRing<'a, S> {
     /// Copies row `padded_row` of the map with `kernel / 2` rows of zeros above it.
     #[inline(always)]
     fn copy_row(&mut self, padded_row: usize) {
-        let DepthwiseShape { height, width, channels, kernel, .. } = self.shape;
+        let DepthwiseShape { height, width, kernel, .. } = self.shape;
+        let (x, channels) = self.x;
         let (simd, border, len) = (self.simd, kernel / 2, width + kernel - 1);
         let to = &mut self.rows[padded_row % kernel * len..][..len];
         let Some(row) = padded_row.checked_sub(border).filter(|&row| row < height) else {
@@ -69,7 +71,7 @@ impl<'a, S: Simd> RowRing<'a, S> {
         };
         to[..border].fill(simd.splat_f32s(0.0));
         to[border + width..].fill(simd.splat_f32s(0.0));
-        let from = &self.x[row * width * channels..][..width * channels];
+        let from = &x[row * width * channels..][..width * channels];
         let (first, last) = self.channels;
         for (to, from) in to[border..border + width].iter_mut().zip(from.chunks_exact(channels)) {
             *to = load(simd, &from[first..last]);

@@ -18,7 +18,7 @@ pub(super) enum Steering<'a> {
     /// `[B, L, K, R + 2N]`
     Projected(&'a [f32]),
     /// What projects the input.
-    Projections(&'a Projections),
+    Projections(&'a Projections<'a>),
 }
 
 /// What [`ss2d_forward`](super::ss2d_forward) says, for checked arguments.
@@ -29,20 +29,20 @@ pub(super) fn forward<S: Lanes>(
     shape: Ss2dShape,
     u: &[f32],
     steering: Steering<'_>,
-    params: &Ss2dParams<'_>,
+    orders: &[u32],
+    weights: &[Weights<S>],
     y: &mut [f32],
 ) {
     if y.is_empty() || shape.directions == 0 {
         y.fill(0.0);
         return;
     }
-    let weights = direction_weights(simd, shape, params);
     let scan = |picture: usize, direction: usize, is_added: bool, y: &mut [f32]| {
         let (projected, projection) = match steering {
             Steering::Projected(projected) => (projected, None),
             Steering::Projections(all) => (&[][..], Some(all.of(shape, picture, direction))),
         };
-        let sequence = sequence(shape, u, projected, params, picture, direction);
+        let sequence = sequence(shape, u, projected, orders, picture, direction);
         let weights = &weights[direction];
         simd.vectorize(Forward { simd, sequence, projection, weights, is_added, y });
     };
@@ -120,7 +120,7 @@ pub(super) fn backward<S: Lanes>(
     if u.is_empty() || grads.projected.is_empty() {
         return BackwardGrads { of_inputs: grads, to_states };
     }
-    let weights = direction_weights(simd, shape, params);
+    let weights = pack_weights(simd, shape, params);
     let scan = |picture: usize, direction: usize, grad_u: &mut [f32], grad_rows: RowsMut<'_>| {
         let (projected, projection) = match steering {
             Steering::Projected(projected) => (projected, None),
@@ -128,7 +128,7 @@ pub(super) fn backward<S: Lanes>(
         };
         simd.vectorize(Backward {
             simd,
-            sequence: sequence(shape, u, projected, params, picture, direction),
+            sequence: sequence(shape, u, projected, params.orders, picture, direction),
             projection,
             weights: &weights[direction],
             grad_y: &grad_y[picture * shape.picture()..][..shape.picture()],
@@ -212,7 +212,7 @@ impl Cut {
 }
 
 /// The weights of every direction in vector form.
-fn direction_weights<S: Lanes>(
+pub(super) fn pack_weights<S: Lanes>(
     simd: S,
     shape: Ss2dShape,
     params: &Ss2dParams<'_>,
@@ -243,12 +243,12 @@ fn sequence<'a>(
     shape: Ss2dShape,
     u: &'a [f32],
     projected: &'a [f32],
-    params: &Ss2dParams<'a>,
+    orders: &'a [u32],
     picture: usize,
     direction: usize,
 ) -> Sequence<'a> {
     Sequence {
-        order: &params.orders[direction * shape.pixels..][..shape.pixels],
+        order: &orders[direction * shape.pixels..][..shape.pixels],
         u: &u[picture * shape.picture()..][..shape.picture()],
         rows: Rows {
             data: projected_of(shape, projected, picture),

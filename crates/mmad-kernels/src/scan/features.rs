@@ -5,14 +5,18 @@
 //! 256 numbers of 32 features. Written out, it would leave the caches before it is read again. The
 //! low-rank steps alone are written out: they are few, and for one direction fill no vector.
 
+use std::any::Any;
+use std::fmt;
+
 use super::directions::{self, BackwardGrads, Steering};
 use super::isa::{Isa, with_lanes};
+use super::lanes::Lanes;
 use super::recurrence::CHUNK;
-use super::sequence::{Rows, Sequence};
-use super::ss2d::{Ss2dGrads, Ss2dParams, Ss2dShape, check, check_len};
+use super::sequence::{Rows, Sequence, Weights};
+use super::ss2d::{Ss2dGrads, Ss2dParams, Ss2dShape, check_len, check_map, check_weights};
 use crate::linear::{self, LinearGrads, LinearShape};
-use crate::matmul::{add_rows_transposed, multiply_rows};
-use crate::panels::{PackedWeight, PanelShape, Panels, Source, pack};
+use crate::matmul::{add_rows_transposed, multiply, multiply_rows};
+use crate::panels::{PackedWeight, PanelMemory, PanelShape, Panels, Source, pack, pack_in};
 use crate::register_tile::Epilogue;
 use crate::scratch::{self, Scratch};
 
@@ -69,9 +73,78 @@ pub fn ss2d_features_forward_with(
 ) {
     check_features(shape, u, projection, params);
     check_len("y", y.len(), shape.batch * shape.picture());
-    let projections = Projections::new(shape, u, projection);
+    let packed = PackedProjection::<Scratch>::new(shape, projection);
+    let projections = Projections::new(shape, u, &packed);
     let steering = Steering::Projections(&projections);
-    with_lanes!(isa, |simd| directions::forward(simd, shape, u, steering, params, y));
+    with_lanes!(isa, |simd| {
+        let weights = directions::pack_weights(simd, shape, params);
+        directions::forward(simd, shape, u, steering, params.orders, &weights, y);
+    });
+}
+
+/// A scan whose weights were brought into the kernel's order once, for many calls.
+///
+/// On small maps that takes as long as the scan.
+pub struct PackedSs2d {
+    isa: Isa,
+    layer: Ss2dShape,
+    projection: PackedProjection<Vec<f32>>,
+    /// `Vec<Weights<S>>` for the instruction set of `isa`.
+    weights: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for PackedSs2d {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PackedSs2d").field("layer", &self.layer).finish_non_exhaustive()
+    }
+}
+
+impl PackedSs2d {
+    /// Packs `projection`, `[K, R + 2N, D]`, and the weights of `params`. The orders do not matter
+    /// here, nor do batch and pixels of `shape`.
+    ///
+    /// # Panics
+    ///
+    /// When a length does not fit the shape.
+    pub fn new(shape: Ss2dShape, projection: &[f32], params: &Ss2dParams<'_>) -> Self {
+        check_projection(shape, projection);
+        check_weights(shape, params);
+        let isa = Isa::best();
+        let projection = PackedProjection::new(shape, projection);
+        let weights: Box<dyn Any + Send + Sync> =
+            with_lanes!(isa, |simd| Box::new(directions::pack_weights(simd, shape, params)));
+        Self { isa, layer: shape, projection, weights }
+    }
+
+    /// The sizes of a scan of maps of `pixels` pixels.
+    pub fn shape(&self, batch: usize, pixels: usize) -> Ss2dShape {
+        Ss2dShape { batch, pixels, ..self.layer }
+    }
+
+    /// [`ss2d_features_forward`] of `batch` maps of `pixels` pixels.
+    ///
+    /// # Shapes
+    ///
+    /// - `u`: `[B, L, D]`; `orders`: `[K, L]`; `y`: `[B, L, D]`, written
+    ///
+    /// # Panics
+    ///
+    /// As [`ss2d_features_forward`].
+    pub fn forward(&self, [batch, pixels]: [usize; 2], u: &[f32], orders: &[u32], y: &mut [f32]) {
+        let shape = self.shape(batch, pixels);
+        check_map(shape, u.len(), orders);
+        check_len("y", y.len(), shape.batch * shape.picture());
+        let projections = Projections::new(shape, u, &self.projection);
+        let steering = Steering::Projections(&projections);
+        with_lanes!(self.isa, |simd| {
+            directions::forward(simd, shape, u, steering, orders, self.weights(simd), y);
+        });
+    }
+
+    fn weights<S: Lanes>(&self, _: S) -> &[Weights<S>] {
+        let weights: Option<&Vec<Weights<S>>> = self.weights.downcast_ref();
+        weights.expect("they were packed for the same instructions")
+    }
 }
 
 /// The gradients of [`ss2d_features_forward`] for the gradient `grad_y` (`[B, L, D]`) of its output.
@@ -107,7 +180,8 @@ pub fn ss2d_features_backward_with(
 ) -> Ss2dFeatureGrads {
     check_features(shape, u, projection, params);
     check_len("grad_y", grad_y.len(), shape.batch * shape.picture());
-    let projections = Projections::new(shape, u, projection).with_transposed(shape, projection);
+    let packed = PackedProjection::<Scratch>::new(shape, projection);
+    let projections = Projections::new(shape, u, &packed).with_transposed(shape, projection);
     let steering = Steering::Projections(&projections);
     let BackwardGrads { of_inputs, to_states } =
         with_lanes!(isa, |simd| directions::backward(simd, shape, u, steering, params, grad_y));
@@ -117,7 +191,7 @@ pub fn ss2d_features_backward_with(
     let mut of_u = scratch::take(u.len());
     let mut to_steps = vec![0.0; steps.outputs * steps.inputs];
     let grads = LinearGrads { x: Some(&mut of_u), weight: Some(&mut to_steps), bias: None };
-    linear::backward(steps, u, &projections.to_steps, &of_dt_r, grads);
+    linear::backward(steps, u, &weight_of_steps(shape, projection), &of_dt_r, grads);
     for (sum, x) in grad_u.iter_mut().zip(of_u.iter()) {
         *sum += x;
     }
@@ -128,8 +202,13 @@ pub fn ss2d_features_backward_with(
 }
 
 fn check_features(shape: Ss2dShape, u: &[f32], projection: &[f32], params: &Ss2dParams<'_>) {
+    check_map(shape, u.len(), params.orders);
+    check_projection(shape, projection);
+    check_weights(shape, params);
+}
+
+fn check_projection(shape: Ss2dShape, projection: &[f32]) {
     assert!(shape.rank > 0, "a projected scan needs a rank of at least 1");
-    check(shape, u.len(), shape.batch * shape.projected_picture(), params);
     check_len("projection", projection.len(), shape.directions * shape.row() * shape.channels);
 }
 
@@ -149,38 +228,54 @@ fn of_direction(shape: Ss2dShape, projection: &[f32], direction: usize) -> (&[f3
     projection[direction * len..][..len].split_at(shape.rank * shape.channels)
 }
 
+/// From features to the low-rank steps: `[K · R, D]`.
+fn weight_of_steps(shape: Ss2dShape, projection: &[f32]) -> Vec<f32> {
+    let of_steps = (0..shape.directions).map(|k| of_direction(shape, projection, k).0);
+    of_steps.flatten().copied().collect()
+}
+
+/// The projection in the order of the kernels.
+struct PackedProjection<M> {
+    /// From features to the low-rank steps of all directions
+    to_steps: PackedWeight<M>,
+    /// From features to `B | C`, per direction
+    to_states: Vec<PackedWeight<M>>,
+}
+
+impl<M: PanelMemory> PackedProjection<M> {
+    fn new(shape: Ss2dShape, projection: &[f32]) -> Self {
+        let depth = shape.channels;
+        let pack = |outputs: usize, values: &[f32]| {
+            let offset = |_: usize, input: usize| input;
+            let source = Source { values, offset, output_stride: depth };
+            pack_in(PanelShape { taps: 1, depth, outputs }, &source)
+        };
+        let directions = 0..shape.directions;
+        let of_states = |k: usize| pack(2 * shape.states, of_direction(shape, projection, k).1);
+        Self {
+            to_steps: pack(steps_shape(shape).outputs, &weight_of_steps(shape, projection)),
+            to_states: directions.map(of_states).collect(),
+        }
+    }
+}
+
 /// How `u` is projected, for every direction.
-pub(super) struct Projections {
-    /// From features to the low-rank steps: `[K · R, D]`
-    to_steps: Vec<f32>,
+pub(super) struct Projections<'a> {
     /// The step before its weight: `[B, L, K, R]`
     dt_r: Scratch,
     /// From features to `B | C`, per direction
-    to_states: Vec<PackedWeight<Scratch>>,
+    to_states: Vec<Panels<'a>>,
     /// From the gradient of `B | C` to that of features, per direction; where gradients are wanted
     from_states: Vec<PackedWeight<Scratch>>,
 }
 
-impl Projections {
-    fn new(shape: Ss2dShape, u: &[f32], projection: &[f32]) -> Self {
-        let directions = 0..shape.directions;
+impl<'a> Projections<'a> {
+    fn new<M: PanelMemory>(shape: Ss2dShape, u: &[f32], packed: &'a PackedProjection<M>) -> Self {
         let steps = steps_shape(shape);
         let mut dt_r = scratch::take(steps.rows * steps.outputs);
-        let to_steps: Vec<f32> = directions
-            .clone()
-            .flat_map(|k| of_direction(shape, projection, k).0)
-            .copied()
-            .collect();
-        linear::forward(steps, u, &to_steps, None, &mut dt_r);
-        let (depth, outputs) = (shape.channels, 2 * shape.states);
-        let pack_states = |k: usize| {
-            let values = of_direction(shape, projection, k).1;
-            let offset = |_: usize, input: usize| input;
-            let source = Source { values, offset, output_stride: depth };
-            pack(PanelShape { taps: 1, depth, outputs }, &source)
-        };
-        let to_states = directions.map(pack_states).collect();
-        Self { to_steps, dt_r, to_states, from_states: Vec::new() }
+        multiply(u, packed.to_steps.panels(), &Epilogue::default(), &mut dt_r);
+        let to_states = packed.to_states.iter().map(PackedWeight::panels).collect();
+        Self { dt_r, to_states, from_states: Vec::new() }
     }
 
     /// With what the backward pass needs.
@@ -204,7 +299,7 @@ impl Projections {
             dt_r: &self.dt_r[picture * shape.pixels * stride..][..shape.pixels * stride],
             stride,
             offset: direction * shape.rank,
-            to_states: self.to_states[direction].panels(),
+            to_states: self.to_states[direction],
         }
     }
 

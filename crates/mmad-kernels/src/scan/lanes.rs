@@ -11,7 +11,7 @@ use pulp::NullaryFnOnce;
 /// All functions act lane by lane unless they say otherwise.
 pub(super) trait Lanes: Copy + Send + Sync + 'static {
     /// One vector.
-    type F: Copy + Send + Sync;
+    type F: Copy + Send + Sync + 'static;
 
     /// Numbers in one vector, at most [`MAX_LANES`].
     const LANES: usize;

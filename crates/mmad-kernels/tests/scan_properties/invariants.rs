@@ -2,8 +2,8 @@
 
 use crate::{Selective, Ss2d, any_selective, any_ss2d};
 use mmad_kernels::scan::{
-    Isa, SelectiveScanGrads, SelectiveScanShape, Ss2dFeatureGrads, Ss2dGrads, Ss2dShape,
-    selective_scan_backward, selective_scan_forward, ss2d_backward, ss2d_backward_with,
+    Isa, PackedSs2d, SelectiveScanGrads, SelectiveScanShape, Ss2dFeatureGrads, Ss2dGrads,
+    Ss2dShape, selective_scan_backward, selective_scan_forward, ss2d_backward, ss2d_backward_with,
     ss2d_features_backward, ss2d_features_forward, ss2d_forward, ss2d_forward_with,
 };
 use proptest::prelude::*;
@@ -50,6 +50,17 @@ proptest! {
         for threads in [2, 3, 8] {
             prop_assert_eq!(&alone, &with_threads(threads, || run_features(&case)));
         }
+    }
+
+    #[test]
+    fn a_packed_scan_gives_the_same_bits(case in any_ss2d()) {
+        prop_assume!(case.shape.rank > 0);
+        let (shape, params) = (case.shape, case.params());
+        let layer = Ss2dShape { batch: 1, pixels: 1, ..shape };
+        let packed = PackedSs2d::new(layer, &case.projection, &params);
+        let mut y = vec![f32::NAN; case.u.len()];
+        packed.forward([shape.batch, shape.pixels], &case.u, params.orders, &mut y);
+        prop_assert_eq!(&y, &run_features(&case).0);
     }
 
     #[test]

@@ -127,6 +127,15 @@ impl DepthwiseConv2d {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         ops::depthwise_conv2d(x, self.weight.get(), self.bias.as_ref().map(Weight::get))
     }
+
+    /// SiLU of the convolution of the first channels of `x`.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[b, h, w, n]` with `n >= channels`; output: `[b, h, w, channels]`
+    pub fn forward_silu(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::depthwise_conv2d_silu(x, self.weight.get(), self.bias.as_ref().map(Weight::get))
+    }
 }
 
 fn conv_init(

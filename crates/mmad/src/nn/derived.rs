@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Keeps what was made last, and the version of the weights that it was made from. Clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Derived<T>(Arc<Mutex<Option<(u64, T)>>>);
+pub(crate) struct Derived<T>(Arc<Mutex<Option<(u64, T)>>>);
 
 impl<T> Default for Derived<T> {
     fn default() -> Self {
@@ -14,7 +14,7 @@ impl<T> Default for Derived<T> {
 
 impl<T: Clone> Derived<T> {
     /// What `make` makes from the weights of `version`, made anew only after they were replaced.
-    pub(super) fn get(&self, version: u64, make: impl FnOnce() -> T) -> T {
+    pub(crate) fn get(&self, version: u64, make: impl FnOnce() -> T) -> T {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*kept {
             Some((made_at, made)) if *made_at == version => made.clone(),

@@ -11,6 +11,7 @@ mod transposed;
 
 pub use batch_norm::{Activation, BatchNorm};
 pub use conv::{Conv2d, ConvConfig, DepthwiseConv2d};
+pub(crate) use derived::Derived;
 pub use linear::{Linear, Linear1x1};
 pub use norm::LayerNorm;
 pub use residual::{BasicBlock, Bottleneck, BottleneckConfig, ConvNorm};

@@ -63,6 +63,30 @@ pub(super) struct DepthwiseOp {
     pub(super) shape: DepthwiseShape,
 }
 
+/// With SiLU behind it, of the first channels of an input; for scoring.
+#[derive(Debug)]
+pub(super) struct DepthwiseSiluOp(pub(super) DepthwiseShape);
+
+impl HostOp for DepthwiseSiluOp {
+    fn output_shape(&self) -> Vec<usize> {
+        DepthwiseOp { shape: self.0 }.output_shape()
+    }
+
+    fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
+        let DepthwiseShape { batch, height, width, .. } = self.0;
+        let x_channels = inputs[0].len() / (batch * height * width).max(1);
+        let mut y = spare::take(self.0.map_len());
+        let bias = inputs.get(2).copied();
+        depthwise::forward(self.0, (inputs[0], x_channels), inputs[1], bias, true, &mut y);
+        y
+    }
+
+    fn backward(&self, _: &[&[f32]], _: &[f32], wanted: &[bool]) -> Vec<Option<Vec<f32>>> {
+        // `can_fold` keeps recorded tensors away from here.
+        wanted.iter().map(|_| None).collect()
+    }
+}
+
 impl HostOp for DepthwiseOp {
     fn output_shape(&self) -> Vec<usize> {
         let DepthwiseShape { batch, height, width, channels, .. } = self.shape;
@@ -72,7 +96,8 @@ impl HostOp for DepthwiseOp {
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
         let mut y = spare::take(self.shape.map_len());
         let bias = inputs.get(2).copied();
-        depthwise::forward(self.shape, inputs[0], inputs[1], bias, false, &mut y);
+        let x = (inputs[0], self.shape.channels);
+        depthwise::forward(self.shape, x, inputs[1], bias, false, &mut y);
         y
     }
 

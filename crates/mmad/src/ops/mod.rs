@@ -36,7 +36,7 @@ pub use self::folded::{FoldedConv, can_fold};
 use self::host_op::{Input, call};
 pub(crate) use self::host_op::{runs_here, with_values};
 pub use self::macs::count_macs;
-pub use self::packed::PackedLinear;
+pub use self::packed::{PackedLinear, PackedScan};
 
 /// Stride, padding and dilation of a dense convolution, equal in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +140,32 @@ pub fn depthwise_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>
     }
     let op =
         linear::DepthwiseOp { shape: DepthwiseShape { batch, height, width, channels, kernel } };
+    match bias {
+        Some(bias) => call(op, [x.into(), weight.into(), bias.into()]),
+        None => call(op, [x.into(), weight.into()]),
+    }
+}
+
+/// [`silu`] of [`depthwise_conv2d`] of the first channels of `x`, in one pass where nothing records
+/// gradients.
+///
+/// # Shapes
+///
+/// - `x`: `[b, h, w, n]` with `n >= c`; `weight`: `[c, 1, k, k]`; `bias`: `[c]`
+/// - output: `[b, h, w, c]`
+pub fn depthwise_conv2d_silu(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<4> {
+    let [batch, height, width, _] = x.dims();
+    let [channels, _, kernel, _] = weight.dims();
+    if !can_fold(&x) {
+        return silu(depthwise_conv2d(x.narrow(3, 0, channels), weight, bias));
+    }
+    macs::add(batch * height * width * channels * kernel * kernel);
+    let shape = DepthwiseShape { batch, height, width, channels, kernel };
+    let op = linear::DepthwiseSiluOp(shape);
     match bias {
         Some(bias) => call(op, [x.into(), weight.into(), bias.into()]),
         None => call(op, [x.into(), weight.into()]),
@@ -353,7 +379,7 @@ pub fn ss2d_features(
     let [_, _, rank] = weights.dt_weight.dims();
     let [_, _, states] = weights.a_log.dims();
     let shape = Ss2dShape { batch, pixels, channels, directions, rank, states };
-    macs::add(batch * pixels * channels * directions * (row + scan_macs(shape)));
+    macs::add(scan_features_macs(shape));
     let op = scan::Ss2dFeaturesOp(scan::Ss2dOp { shape, table: Arc::clone(table) });
     let ScanWeights { dt_weight, dt_bias, a_log, d_skip } = weights;
     let inputs: [Input; 6] = [
@@ -365,6 +391,12 @@ pub fn ss2d_features(
         d_skip.into(),
     ];
     call(op, inputs)
+}
+
+/// With the projection of every direction.
+fn scan_features_macs(shape: Ss2dShape) -> usize {
+    let Ss2dShape { batch, pixels, channels, directions, .. } = shape;
+    batch * pixels * channels * directions * (shape.row() + scan_macs(shape))
 }
 
 /// Per pixel, direction and channel: the step, and per state its decay, its input and its output.
@@ -443,6 +475,7 @@ mod tests {
         let folded = FoldedConv::new(some([9, 6, 3, 3]), None, some([9]), some([9]), options);
         assert_written(folded.forward(x.clone(), None, false));
         assert_written(depthwise_conv2d(x.clone(), some([6, 1, 5, 5]), None));
+        assert_written(depthwise_conv2d_silu(x.clone(), some([5, 1, 3, 3]), None));
         assert_written(layer_norm(x.clone(), c(), c(), 1e-5));
         assert_written(norm_gate(x.clone(), some([2, 5, 7, 12]), c(), c(), 1e-5));
         assert_written(batch_norm(x.clone(), c(), c(), 1e-5, NormActivation::Relu).0);
@@ -464,12 +497,9 @@ mod tests {
                 d_skip: some([directions, channels]),
             };
             let u = some([batch, 16, channels]);
-            assert_written(ss2d_features(
-                u.clone(),
-                some([directions, row, channels]),
-                weights(),
-                &table,
-            ));
+            let projection = || some([directions, row, channels]);
+            assert_written(PackedScan::new(projection(), weights()).forward(u.clone(), &table));
+            assert_written(ss2d_features(u.clone(), projection(), weights(), &table));
             assert_written(ss2d(u, some([batch, 16, directions * row]), weights(), &table));
         }
         assert_written(selective_scan(SelectiveScan {

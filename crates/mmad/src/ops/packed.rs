@@ -1,11 +1,13 @@
-//! A linear layer with packed weights, for scoring on the CPU.
+//! Layers with packed weights, for scoring on the CPU.
 
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
+use mmad_kernels::orders::DirectionTable;
+use mmad_kernels::scan::{PackedSs2d, Ss2dParams, Ss2dShape};
 
 use super::host_op::{HostOp, Input, call};
-use super::spare;
+use super::{ScanWeights, spare, with_values};
 
 /// A linear layer whose weight was brought into the kernel's order once; see [`super::can_fold`].
 #[derive(Debug, Clone)]
@@ -21,8 +23,8 @@ impl PackedLinear {
     /// - `weight`: `[n_out, n_in]`; `bias`: `[n_out]`
     pub fn new(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Self {
         let [n_out, n_in] = weight.dims();
-        let bias = bias.map(|bias| super::with_values(bias, <[f32]>::to_vec));
-        let kernel = super::with_values(weight, |weight| {
+        let bias = bias.map(|bias| with_values(bias, <[f32]>::to_vec));
+        let kernel = with_values(weight, |weight| {
             mmad_kernels::linear::PackedLinear::new(n_in, n_out, weight, bias.as_deref())
         });
         Self { kernel: Arc::new(kernel) }
@@ -61,6 +63,72 @@ impl HostOp for PackedLinearOp {
         let mut y = spare::take(self.output.iter().product());
         let rows = y.len() / self.kernel.outputs().max(1);
         self.kernel.forward(rows, inputs[0], inputs.get(1).copied(), &mut y);
+        y
+    }
+
+    fn backward(&self, _: &[&[f32]], _: &[f32], wanted: &[bool]) -> Vec<Option<Vec<f32>>> {
+        // `can_fold` keeps recorded tensors away from here.
+        wanted.iter().map(|_| None).collect()
+    }
+}
+
+/// A two-dimensional scan whose weights were brought into the kernel's order once; see
+/// [`super::can_fold`].
+#[derive(Debug, Clone)]
+pub struct PackedScan(Arc<PackedSs2d>);
+
+impl PackedScan {
+    /// Packs a scan.
+    ///
+    /// # Shapes
+    ///
+    /// - `projection`: `[directions, rank + 2 · states, channels]`
+    pub fn new(projection: Tensor<3>, weights: ScanWeights) -> Self {
+        let [directions, channels, rank] = weights.dt_weight.dims();
+        let [_, _, states] = weights.a_log.dims();
+        let shape = Ss2dShape { batch: 0, pixels: 0, channels, directions, rank, states };
+        let values = |tensor: Tensor<1>| with_values(tensor, <[f32]>::to_vec);
+        let projection = values(projection.flatten(0, 2));
+        let params = Ss2dParams {
+            orders: &[],
+            dt_weight: &values(weights.dt_weight.flatten(0, 2)),
+            dt_bias: &values(weights.dt_bias.flatten(0, 1)),
+            a_log: &values(weights.a_log.flatten(0, 2)),
+            d_skip: &values(weights.d_skip.flatten(0, 1)),
+        };
+        Self(Arc::new(PackedSs2d::new(shape, &projection, &params)))
+    }
+
+    /// As [`super::ss2d_features`].
+    ///
+    /// # Shapes
+    ///
+    /// - `u` and output: `[b, pixels, channels]`
+    pub fn forward(&self, u: Tensor<3>, table: &Arc<DirectionTable>) -> Tensor<3> {
+        let [batch, pixels, _] = u.dims();
+        let shape = self.0.shape(batch, pixels);
+        super::macs::add(super::scan_features_macs(shape));
+        let op = PackedScanOp { kernel: Arc::clone(&self.0), table: Arc::clone(table), shape };
+        call(op, [u.into()])
+    }
+}
+
+#[derive(Debug)]
+struct PackedScanOp {
+    kernel: Arc<PackedSs2d>,
+    table: Arc<DirectionTable>,
+    shape: Ss2dShape,
+}
+
+impl HostOp for PackedScanOp {
+    fn output_shape(&self) -> Vec<usize> {
+        vec![self.shape.batch, self.shape.pixels, self.shape.channels]
+    }
+
+    fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
+        let Ss2dShape { batch, pixels, .. } = self.shape;
+        let mut y = spare::take(inputs[0].len());
+        self.kernel.forward([batch, pixels], inputs[0], self.table.orders(), &mut y);
         y
     }
 

@@ -98,9 +98,11 @@ mod tests {
         let address = |tensor: &FlexTensor| tensor.bytes().as_ptr();
         let shared = tensor();
         keep(shared.clone());
-        assert_ne!(take(len).as_ptr().cast(), address(&shared));
+        let other = take(len);
+        assert_ne!(other.as_ptr().cast(), address(&shared));
         let address = address(&shared);
         keep(shared);
-        assert_eq!(take(len).as_ptr().cast(), address);
+        let same = take(len);
+        assert_eq!(same.as_ptr().cast(), address);
     }
 }

@@ -18,8 +18,8 @@ use burn::tensor::Tensor;
 use mmad_kernels::orders::{DirectionTable, ScanOrder};
 
 use crate::mode::Mode;
-use crate::nn::{DepthwiseConv2d, LayerNorm, Linear};
-use crate::ops::{self, ScanWeights};
+use crate::nn::{DepthwiseConv2d, Derived, LayerNorm, Linear};
+use crate::ops::{self, PackedScan, ScanWeights};
 use crate::params::{Init, Scope, Weight};
 
 /// How to build an [`Ss2d`].
@@ -46,6 +46,7 @@ pub struct Ss2d {
     dt_bias: Weight<2>,
     a_log: Weight<2>,
     d_skip: Weight<1>,
+    packed: Derived<PackedScan>,
     in_proj: Linear,
     conv: DepthwiseConv2d,
     out_norm: LayerNorm,
@@ -68,6 +69,7 @@ impl Ss2d {
             dt_bias: scope.weight("dt_projs_bias", [directions, inner], Init::StepBias),
             a_log: scope.weight("A_logs", [directions * inner, states], Init::LogStates),
             d_skip: scope.weight("Ds", [directions * inner], Init::Ones),
+            packed: Derived::default(),
             in_proj: Linear::new(&scope.sub("in_proj"), channels, 2 * inner, false),
             conv: DepthwiseConv2d::new(&scope.sub("conv2d"), inner, 3, true),
             out_norm: LayerNorm::new(&scope.sub("out_norm"), inner, 1e-5),
@@ -89,24 +91,41 @@ impl Ss2d {
     ///
     /// - `x`: `[b, h, w, channels]`; output: `[b, h, w, 2 · channels]`
     fn gated(&self, x: Tensor<4>) -> Tensor<4> {
-        let Ss2dConfig { channels, order, directions, states, .. } = self.config;
+        let Ss2dConfig { channels, order, directions, .. } = self.config;
         let [batch, height, width, _] = x.dims();
         let (inner, pixels) = (2 * channels, height * width);
         let table = direction_table(order, directions, height, width);
 
         let both = self.in_proj.forward(x);
-        let u = both.clone().narrow(3, 0, inner);
-        let u = ops::silu(self.conv.forward(u)).reshape([batch, pixels, inner]);
+        let u = self.conv.forward_silu(both.clone()).reshape([batch, pixels, inner]);
 
-        let weights = ScanWeights {
+        let y = if ops::can_fold(&u) {
+            self.packed().forward(u, &table)
+        } else {
+            ops::ss2d_features(u, self.x_proj.get(), self.weights(), &table)
+        };
+        let y = y.reshape([batch, height, width, inner]);
+        self.out_norm.forward_gated(y, both)
+    }
+
+    fn weights(&self) -> ScanWeights {
+        let Ss2dConfig { channels, directions, states, .. } = self.config;
+        let inner = 2 * channels;
+        ScanWeights {
             dt_weight: self.dt_weight.get(),
             dt_bias: self.dt_bias.get(),
             a_log: self.a_log.get().reshape([directions, inner, states]),
             d_skip: self.d_skip.get().reshape([directions, inner]),
-        };
-        let y = ops::ss2d_features(u, self.x_proj.get(), weights, &table);
-        let y = y.reshape([batch, height, width, inner]);
-        self.out_norm.forward_gated(y, both)
+        }
+    }
+
+    fn packed(&self) -> PackedScan {
+        let version = self.x_proj.version()
+            + self.dt_weight.version()
+            + self.dt_bias.version()
+            + self.a_log.version()
+            + self.d_skip.version();
+        self.packed.get(version, || PackedScan::new(self.x_proj.get(), self.weights()))
     }
 }
 
