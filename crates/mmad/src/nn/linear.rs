@@ -95,16 +95,33 @@ impl Linear1x1 {
     ///
     /// - `x`: `[b, h, w, n_in]`; output: `[b, h, w, n_out]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let bias = self.bias.as_ref();
-        let weight = || {
-            let weight = self.weight.get();
-            let [n_out, n_in, _, _] = weight.dims();
-            weight.reshape([n_out, n_in])
-        };
         if ops::can_fold(&x) {
-            return packed(&self.packed, self.weight.version(), bias, weight).forward(x, None);
+            return self.packed().forward(x, None);
         }
-        ops::linear(x, weight(), bias.map(Weight::get))
+        ops::linear(x, self.matrix(), self.bias.as_ref().map(Weight::get))
+    }
+
+    /// `forward(x) + residual`.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[b, h, w, n_in]`; `residual` and output: `[b, h, w, n_out]`
+    pub fn forward_residual(&self, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
+        if ops::can_fold(&x) {
+            return self.packed().forward(x, Some(residual));
+        }
+        self.forward(x) + residual
+    }
+
+    /// `[n_out, n_in]`.
+    fn matrix(&self) -> Tensor<2> {
+        let weight = self.weight.get();
+        let [n_out, n_in, _, _] = weight.dims();
+        weight.reshape([n_out, n_in])
+    }
+
+    fn packed(&self) -> PackedLinear {
+        packed(&self.packed, self.weight.version(), self.bias.as_ref(), || self.matrix())
     }
 }
 

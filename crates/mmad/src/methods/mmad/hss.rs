@@ -39,8 +39,8 @@ impl HssBlock {
     ///
     /// - `x` and output: `[b, h, w, channels]`
     pub fn forward(&self, x: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
-        let x = self.norm1.forward(x.clone() + self.mixer.forward(x, mode));
-        self.norm2.forward(x.clone() + self.ffn.forward(x))
+        let x = self.norm1.forward(self.mixer.forward_residual(x, mode));
+        self.norm2.forward(self.ffn.forward_residual(x))
     }
 }
 
@@ -66,6 +66,20 @@ impl GatedFeedForward {
     ///
     /// - `x` and output: `[b, h, w, channels]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.project_out.forward(ops::gelu_gate(self.dwconv.forward(self.project_in.forward(x))))
+        self.project_out.forward(self.gated(x))
+    }
+
+    /// `x + forward(x)`.
+    ///
+    /// # Shapes
+    ///
+    /// - `x` and output: `[b, h, w, channels]`
+    pub fn forward_residual(&self, x: Tensor<4>) -> Tensor<4> {
+        self.project_out.forward_residual(self.gated(x.clone()), x)
+    }
+
+    /// What goes into `project_out`.
+    fn gated(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::gelu_gate(self.dwconv.forward(self.project_in.forward(x)))
     }
 }

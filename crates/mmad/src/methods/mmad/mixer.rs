@@ -91,6 +91,20 @@ impl Mixer {
     ///
     /// - `x` and output: `[b, h, w, channels]`
     pub fn forward(&self, x: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
+        self.project_out.forward(self.mixed(x, mode))
+    }
+
+    /// `x + forward(x)`.
+    ///
+    /// # Shapes
+    ///
+    /// - `x` and output: `[b, h, w, channels]`
+    pub fn forward_residual(&self, x: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
+        self.project_out.forward_residual(self.mixed(x.clone(), mode), x)
+    }
+
+    /// What goes into `project_out`.
+    fn mixed(&self, x: Tensor<4>, mode: &Mode<'_>) -> Tensor<4> {
         let routing = self.router.forward(x.clone(), mode);
         let keep = routing.keep;
         let gate: Tensor<4> = keep.clone() + keep.sub_scalar(1.0).neg() * routing.spatial_gate;
@@ -102,7 +116,7 @@ impl Mixer {
             .local
             .iter()
             .fold(o.clone(), |x, conv| ops::instance_norm_silu(conv.forward(x), 1e-5));
-        self.project_out.forward(ops::gelu(local) * routing.channel_gate + o)
+        ops::gelu(local) * routing.channel_gate + o
     }
 
     /// Every group of channels through its own blocks.

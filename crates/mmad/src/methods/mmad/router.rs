@@ -180,16 +180,40 @@ fn highest(scores: Tensor<3>, lead: Tensor<3>, share: KeepShare) -> Tensor<3> {
             KeepShare::PerBatch => over_batch,
         };
         let n_kept = (n_expected as usize).min(n_tokens);
-        for index in descending(lead).into_iter().take(n_kept) {
+        for index in highest_indices(lead, n_kept) {
             keep[index] = 1.0;
         }
     }
     Tensor::from_data(TensorData::new(keep, [batch, n_tokens, 1]), &device)
 }
 
-/// Indices from the highest score to the lowest; of equal scores the lower index comes first.
-fn descending(scores: &[f32]) -> Vec<usize> {
+/// Indices of the `n` highest scores in any order; of equal scores the lower index goes first.
+fn highest_indices(scores: &[f32], n: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    if n < order.len() {
+        let by_score = |&a: &usize, &b: &usize| scores[b].total_cmp(&scores[a]).then(a.cmp(&b));
+        order.select_nth_unstable_by(n, by_score);
+        order.truncate(n);
+    }
     order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_equal_scores_the_lower_index_is_kept() {
+        let scores = [0.5, 2.0, 0.5, -1.0, 0.5, 2.0];
+        let kept = |n| {
+            let mut kept = highest_indices(&scores, n);
+            kept.sort_unstable();
+            kept
+        };
+        assert_eq!(kept(0), []);
+        assert_eq!(kept(1), [1]);
+        assert_eq!(kept(3), [0, 1, 5]);
+        assert_eq!(kept(4), [0, 1, 2, 5]);
+        assert_eq!(kept(6), [0, 1, 2, 3, 4, 5]);
+    }
 }
