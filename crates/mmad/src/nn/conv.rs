@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use crate::ops::{self, ConvOptions2d};
+use super::derived::Derived;
+use crate::ops::{self, ConvOptions2d, FoldedConv};
 use crate::params::{Init, InitRule, Scope, Weight};
 
 /// How to build a [`Conv2d`].
@@ -53,6 +54,7 @@ pub struct Conv2d {
     weight: Weight<4>,
     bias: Option<Weight<1>>,
     options: ConvOptions2d,
+    packed: Derived<FoldedConv>,
 }
 
 impl Conv2d {
@@ -64,6 +66,7 @@ impl Conv2d {
             weight: scope.weight("weight", [n_out, n_in, kernel, kernel], weight),
             bias: has_bias.then(|| scope.weight("bias", [n_out], bias)),
             options: ConvOptions2d { stride, padding: dilation * (kernel / 2), dilation },
+            packed: Derived::default(),
         }
     }
 
@@ -72,7 +75,21 @@ impl Conv2d {
     /// - `x`: `[b, h, w, n_in]`
     /// - output: `[b, h / stride, w / stride, n_out]`, sizes rounded up
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::conv2d(x, self.weight.get(), self.bias.as_ref().map(Weight::get), self.options)
+        if ops::can_fold(&x) {
+            return self.packed().forward(x, None, false);
+        }
+        ops::conv2d(x, self.weight(), self.bias(), self.options)
+    }
+
+    /// The convolution as it is: nothing is folded into it.
+    fn packed(&self) -> FoldedConv {
+        self.packed.get(self.version(), || {
+            let weight = self.weight();
+            let [n_out, ..] = weight.dims();
+            let device = weight.device();
+            let (scale, shift) = (Tensor::ones([n_out], &device), Tensor::zeros([n_out], &device));
+            FoldedConv::new(weight, self.bias(), scale, shift, self.options)
+        })
     }
 
     /// Its kernel.
