@@ -148,7 +148,7 @@ mod tests {
             score
                 .ops
                 .iter()
-                .any(|op| op.name == "Ss2dFeatures" && !op.is_backward && op.n_calls > 0)
+                .any(|op| op.name == "PackedScan" && !op.is_backward && op.n_calls > 0)
         );
         assert!(score.ops.iter().all(|op| !op.is_backward));
         let step = measure_step(&config, 2, &device).unwrap();

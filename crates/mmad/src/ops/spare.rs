@@ -99,10 +99,10 @@ mod tests {
         let shared = tensor();
         keep(shared.clone());
         let other = take(len);
-        assert_ne!(other.as_ptr().cast(), address(&shared));
+        assert_ne!(other.as_ptr().cast::<u8>(), address(&shared));
         let address = address(&shared);
         keep(shared);
         let same = take(len);
-        assert_eq!(same.as_ptr().cast(), address);
+        assert_eq!(same.as_ptr().cast::<u8>(), address);
     }
 }

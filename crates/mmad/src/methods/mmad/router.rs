@@ -210,7 +210,7 @@ mod tests {
             kept.sort_unstable();
             kept
         };
-        assert_eq!(kept(0), []);
+        assert_eq!(kept(0), [0; 0]);
         assert_eq!(kept(1), [1]);
         assert_eq!(kept(3), [0, 1, 5]);
         assert_eq!(kept(4), [0, 1, 2, 5]);
