@@ -22,6 +22,7 @@ pub mod layer_norm;
 pub mod linear;
 pub mod orders;
 pub mod pool;
+pub mod precision;
 pub mod scan;
 pub mod upsample;
 pub mod vector_math;
@@ -30,6 +31,8 @@ mod column_norm;
 mod elementary;
 mod matmul;
 mod outer_tile;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 mod panels;
 mod partition;
 mod register_tile;
