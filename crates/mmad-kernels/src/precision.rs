@@ -28,10 +28,19 @@ pub fn has_bf16_unit() -> bool {
     has
 }
 
+/// Every precision with its name in files and on the command line.
+pub const PRECISIONS: [(&str, Precision); 3] =
+    [("f32", Precision::F32), ("bf16", Precision::Bf16), ("f16", Precision::F16)];
+
 /// Values rounded at a time.
 const BLOCK: usize = 256;
 
 impl Precision {
+    /// Its name in [`PRECISIONS`].
+    pub fn name(self) -> &'static str {
+        PRECISIONS.iter().find(|(_, precision)| *precision == self).map_or("", |(name, _)| name)
+    }
+
     /// `into[i]` is the value of this type nearest to `x[i]`. Not-a-number stays it.
     ///
     /// # Panics

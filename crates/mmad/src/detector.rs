@@ -16,6 +16,8 @@ use crate::method::{Method, Observation, ScoredMap};
 use crate::methods;
 use crate::model_file::{ModelCard, ModelFile, ModelFileError};
 use crate::params::ParamSet;
+use crate::run_file::Precision;
+use crate::unfit::Unfit;
 use crate::weights;
 
 /// A model that scores pictures.
@@ -78,6 +80,9 @@ pub enum DetectorError {
         /// What is wrong.
         why: String,
     },
+    /// The model's encoder computes in a precision that the device has not.
+    #[error("this device cannot run the model's encoder: {0}")]
+    Precision(Unfit),
     /// The weights do not fit the configuration.
     #[error(transparent)]
     Weights(#[from] weights::WeightsError),
@@ -98,6 +103,11 @@ impl DetectorError {
             Self::File(error) => error.hint(),
             Self::Weights(error) => error.hint(),
             Self::UnknownMethod(_) => Some("`mmad methods` lists those that exist".to_owned()),
+            Self::Precision(_) => Some(
+                "use `--device cpu`, or change the model with `mmad calibrate MODEL --data DIR \
+                 --encoder-precision f32`"
+                    .to_owned(),
+            ),
             Self::Config { .. } => Some("the file was changed; train or import again".to_owned()),
             Self::SelfTest { .. } => Some(
                 "the file is damaged, or this machine computes wrongly; copy the file again and \
@@ -164,10 +174,37 @@ impl Detector {
         let unknown = || DetectorError::UnknownMethod(config.method.clone());
         let entry = methods::find(&config.method).ok_or_else(unknown)?;
         config.validate().map_err(|error| DetectorError::Config { why: error.to_string() })?;
+        config.encoder.fits(device).map_err(DetectorError::Precision)?;
         let method = (entry.build)(config, device)
             .map_err(|error| DetectorError::Config { why: error.to_string() })?;
         weights::load(method.params(), "", &file.tensors, "the model file", entry.id)?;
         Self::new(method, file.card, file.class_features, device)
+    }
+
+    /// The same model with its encoder in another precision: the file, in which its own pictures
+    /// have the scores that they get then, and the detector. The weights stay. The file is without
+    /// thresholds, which are to be made anew from held-out pictures.
+    ///
+    /// The mean features of the classes stay too: rounding moves a mean over whole maps by far less
+    /// than classes differ.
+    ///
+    /// # Errors
+    ///
+    /// As of [`from_file`](Self::from_file).
+    pub fn in_precision(
+        mut file: ModelFile,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<(ModelFile, Self), DetectorError> {
+        file.card.config.encoder.precision = precision;
+        file.card.calibration = None;
+        let detector = Self::from_file(file.clone(), device)?;
+        let n_pictures = file.card.self_test_scores.len();
+        let n_bytes = file.self_test_rgb.len() / n_pictures.max(1);
+        let pictures = file.self_test_rgb.chunks_exact(n_bytes.max(1));
+        file.card.self_test_scores =
+            pictures.map(|rgb| detector.score_resized(rgb).score).collect();
+        Ok((file, detector))
     }
 
     /// A detector around a method whose weights are in place and not tracked.

@@ -1,6 +1,7 @@
 //! Convolutions, channels last.
 
 use burn::tensor::Tensor;
+use mmad_kernels::precision::Precision;
 
 use crate::ops::{self, ConvOptions2d};
 use crate::params::{Init, InitRule, Scope, Weight};
@@ -53,6 +54,7 @@ pub struct Conv2d {
     weight: Weight<4>,
     bias: Option<Weight<1>>,
     options: ConvOptions2d,
+    precision: Precision,
 }
 
 impl Conv2d {
@@ -64,6 +66,7 @@ impl Conv2d {
             weight: scope.weight("weight", [n_out, n_in, kernel, kernel], weight),
             bias: has_bias.then(|| scope.weight("bias", [n_out], bias)),
             options: ConvOptions2d { stride, padding: dilation * (kernel / 2), dilation },
+            precision: scope.precision(),
         }
     }
 
@@ -101,6 +104,12 @@ impl Conv2d {
     /// Stride, padding and dilation.
     pub fn options(&self) -> ConvOptions2d {
         self.options
+    }
+
+    /// What its factors are rounded to where it is joined with the norm behind it. Alone it rounds
+    /// nothing.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 }
 

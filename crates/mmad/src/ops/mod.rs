@@ -15,6 +15,7 @@ mod packed;
 mod pool;
 pub mod profile;
 pub mod reference;
+mod rounded;
 mod scan;
 
 use std::sync::{Arc, OnceLock};
@@ -31,11 +32,12 @@ use mmad_kernels::orders::DirectionTable;
 use mmad_kernels::pool::MaxPoolShape;
 use mmad_kernels::scan::{SelectiveScanShape, Ss2dShape};
 
-pub use self::folded::{FoldedConv, can_fold};
+pub use self::folded::{FoldedConv, can_fold, fold};
 use self::host_op::{Input, call};
 pub(crate) use self::host_op::{runs_here, with_values};
 pub use self::macs::count_macs;
 pub use self::packed::PackedLinear;
+pub use self::rounded::RoundedConv;
 
 /// Stride, padding and dilation of a dense convolution, equal in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
