@@ -161,3 +161,38 @@ impl Product<V4> for Bf16Unit {
         cast(unsafe { _mm512_dpbf16_ps(cast(sum), cast(input), cast(weight)) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::precision::Precision;
+    use crate::testing::values;
+
+    /// Odd rows end with a zero, whatever was in memory; all else is rounded as on any processor.
+    #[test]
+    fn pairs_hold_rounded_neighbours() {
+        let Some(unit) = Bf16Unit::get() else {
+            eprintln!("skipped: this processor has no AVX512_BF16, or is held to less");
+            return;
+        };
+        let special =
+            [f32::NAN, f32::from_bits(0xff80_0001), f32::INFINITY, -f32::MAX, -0.0, 1e-40];
+        for (rows, row_len) in [(1, 1), (5, 3), (7, 64), (9000, 4), (3000, 33)] {
+            let mut x = values(1, rows * row_len);
+            for (x, special) in x.iter_mut().zip(special) {
+                *x = special;
+            }
+            let mut rounded = vec![0.0; x.len()];
+            Precision::Bf16.round(&x, &mut rounded);
+            let n_pairs = row_len.div_ceil(2);
+            let mut pairs = vec![u32::MAX; rows * n_pairs];
+            unit.pair(&x, row_len, &mut pairs);
+            for (pairs, rounded) in pairs.chunks(n_pairs).zip(rounded.chunks(row_len)) {
+                for (pair, rounded) in pairs.iter().zip(rounded.chunks(2)) {
+                    let bits = |i: usize| rounded.get(i).map_or(0, |x| x.to_bits() >> 16);
+                    assert_eq!((pair & 0xffff, pair >> 16), (bits(0), bits(1)), "{rounded:?}");
+                }
+            }
+        }
+    }
+}
