@@ -4,9 +4,9 @@
 //! one row per pixel. Weights have PyTorch's layout. Every fast kernel has a slow twin in a module
 //! `reference`, and results have the same bits for every number of threads.
 //!
-//! The instruction set is chosen at run time. Packed convolutions can round their factors to 16 bits
-//! ([`precision`]), which AVX512_BF16 multiplies at twice the rate. The environment variable `MMAD_SIMD` can hold the
-//! dense kernels to a smaller one, `avx2` or `scalar`, for comparisons and for tests.
+//! The instruction set is chosen at run time. The environment variable `MMAD_SIMD` can hold the
+//! dense kernels to a smaller one, `avx2` or `scalar`, for comparisons and for tests. Packed
+//! convolutions can round their factors to 16 bits, see [`precision`].
 
 // Vector code runs only when it is inlined into the function that switches the instruction set.
 #![allow(clippy::inline_always)]

@@ -1,4 +1,4 @@
-//! Products of `bf16` numbers with AVX512_BF16: two neighbouring channels take part at a time.
+//! Products of `bf16` numbers with `AVX512_BF16`: two neighbouring channels take part at a time.
 //!
 //! A [`Pair`] fills the 32 bits of one `f32`, so a convolution of pairs is one of half the channels:
 //! the same taps, panels and tiles, and one instruction that multiplies two pairs and adds both
@@ -20,7 +20,7 @@ use crate::partition::{ELEMENTWISE, for_each_chunk};
 use crate::register_tile::{Element, MultiplyRun, Product};
 use crate::simd::{is_held_to_less_than_avx512, vectorized};
 
-/// Two numbers in `bf16`, the first in the lower half. [`Bf16Unit::pair`] makes them.
+/// Two numbers in `bf16`, the first in the lower half. [`pair`] makes them.
 pub(crate) type Pair = u32;
 
 pulp::simd_type! {
@@ -65,35 +65,35 @@ impl Bf16Unit {
         });
         *UNIT
     }
+}
 
-    /// Pairs of neighbouring values of rows with `row_len` values each, rounded to the nearest.
-    ///
-    /// # Shapes
-    ///
-    /// - `x`: `[rows, row_len]`
-    /// - `pairs`: `[rows, row_len / 2, rounded up]`
-    pub(crate) fn pair(self, x: &[f32], row_len: usize, pairs: &mut [Pair]) {
-        if row_len.is_multiple_of(2) {
-            for_each_chunk(pairs, ELEMENTWISE, |task, pairs| {
-                let x = &x[2 * task * ELEMENTWISE..][..2 * pairs.len()];
-                round_all(x, cast_slice_mut(pairs));
-            });
-            return;
-        }
-        let n_pairs = row_len.div_ceil(2);
-        let rows = ELEMENTWISE.div_ceil(n_pairs);
-        for_each_chunk(pairs, rows * n_pairs, |task, pairs| {
-            let x = x[task * rows * row_len..].chunks_exact(row_len);
-            for (pairs, x) in pairs.chunks_exact_mut(n_pairs).zip(x) {
-                let halves: &mut [u16] = cast_slice_mut(pairs);
-                let (padding, halves) = halves.split_last_mut().expect("an odd row has a value");
-                *padding = 0;
-                for (half, x) in halves.iter_mut().zip(x) {
-                    *half = round(*x);
-                }
-            }
+/// Pairs of neighbouring values of rows with `row_len` values each, rounded to the nearest.
+///
+/// # Shapes
+///
+/// - `x`: `[rows, row_len]`
+/// - `pairs`: `[rows, row_len / 2, rounded up]`
+pub(crate) fn pair(x: &[f32], row_len: usize, pairs: &mut [Pair]) {
+    if row_len.is_multiple_of(2) {
+        for_each_chunk(pairs, ELEMENTWISE, |task, pairs| {
+            let x = &x[2 * task * ELEMENTWISE..][..2 * pairs.len()];
+            round_all(x, cast_slice_mut(pairs));
         });
+        return;
     }
+    let n_pairs = row_len.div_ceil(2);
+    let rows = ELEMENTWISE.div_ceil(n_pairs);
+    for_each_chunk(pairs, rows * n_pairs, |task, pairs| {
+        let x = x[task * rows * row_len..].chunks_exact(row_len);
+        for (pairs, x) in pairs.chunks_exact_mut(n_pairs).zip(x) {
+            let halves: &mut [u16] = cast_slice_mut(pairs);
+            let (padding, halves) = halves.split_last_mut().expect("an odd row has a value");
+            *padding = 0;
+            for (half, x) in halves.iter_mut().zip(x) {
+                *half = round(*x);
+            }
+        }
+    });
 }
 
 vectorized! {
@@ -171,10 +171,6 @@ mod tests {
     /// Odd rows end with a zero, whatever was in memory; all else is rounded as on any processor.
     #[test]
     fn pairs_hold_rounded_neighbours() {
-        let Some(unit) = Bf16Unit::get() else {
-            eprintln!("skipped: this processor has no AVX512_BF16, or is held to less");
-            return;
-        };
         let special =
             [f32::NAN, f32::from_bits(0xff80_0001), f32::INFINITY, -f32::MAX, -0.0, 1e-40];
         for (rows, row_len) in [(1, 1), (5, 3), (7, 64), (9000, 4), (3000, 33)] {
@@ -186,7 +182,7 @@ mod tests {
             Precision::Bf16.round(&x, &mut rounded);
             let n_pairs = row_len.div_ceil(2);
             let mut pairs = vec![u32::MAX; rows * n_pairs];
-            unit.pair(&x, row_len, &mut pairs);
+            pair(&x, row_len, &mut pairs);
             for (pairs, rounded) in pairs.chunks(n_pairs).zip(rounded.chunks(row_len)) {
                 for (pair, rounded) in pairs.iter().zip(rounded.chunks(2)) {
                     let bits = |i: usize| rounded.get(i).map_or(0, |x| x.to_bits() >> 16);

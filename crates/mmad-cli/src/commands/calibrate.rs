@@ -65,7 +65,7 @@ pub(crate) struct CalibrateArgs {
     /// of the same test set then flatter the thresholds
     #[arg(long, value_name = "FILE", group = "pictures")]
     scores: Option<PathBuf>,
-    /// Another precision for the model's encoder, f32, bf16 or f16: scores, thresholds and self-test
+    /// Another precision for the model's encoder, `f32`, `bf16` or `f16`: scores, thresholds and self-test
     /// are made anew with the pictures of `--data`; thresholds by hand are lost
     #[arg(long, value_name = "TYPE", requires = "data", value_parser = precision)]
     encoder_precision: Option<Precision>,

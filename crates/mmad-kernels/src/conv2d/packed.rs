@@ -4,10 +4,12 @@ use super::forward::{convolve, weight_source};
 use super::source_map::Taps;
 use super::{ConvEpilogue, ConvShape};
 #[cfg(target_arch = "x86_64")]
-use crate::pairs::{Bf16Unit, Pair};
+use crate::pairs::{Pair, pair};
 use crate::panels::{PackedWeight, pack_for_keeps};
 use crate::partition::expect_len;
 use crate::precision::Precision;
+#[cfg(target_arch = "x86_64")]
+use crate::precision::has_bf16_unit;
 use crate::scratch;
 
 /// Weights in the order of the kernel, for layers that are used many times.
@@ -24,7 +26,7 @@ enum Weight {
     Single(PackedWeight<Vec<f32>>, Precision),
     /// `bf16` with hardware for it.
     #[cfg(target_arch = "x86_64")]
-    Pairs(PackedWeight<Vec<Pair>>, Bf16Unit),
+    Pairs(PackedWeight<Vec<Pair>>),
 }
 
 impl PackedConv {
@@ -41,7 +43,7 @@ impl PackedConv {
     /// [`PackedConv::new`] for a layer that rounds its weight, and its input whenever it is used.
     /// Sums, bias and what follows stay `f32`.
     ///
-    /// Processors with AVX512_BF16 multiply `bf16` at twice the rate of `f32`. All others multiply
+    /// Processors with `AVX512_BF16` multiply `bf16` at twice the rate of `f32`. All others multiply
     /// the rounded numbers as `f32`, and so does every processor for `f16`: results are then equal
     /// but for the order of sums.
     ///
@@ -93,11 +95,11 @@ impl PackedConv {
                 convolve(shape, &rounded, packed.panels(), &epilogue, y);
             }
             #[cfg(target_arch = "x86_64")]
-            Weight::Pairs(packed, unit) => {
+            Weight::Pairs(packed) => {
                 let shape_in_pairs = in_pairs(shape);
                 let mut memory = scratch::take(shape_in_pairs.input_len());
                 let pairs: &mut [Pair] = pulp::bytemuck::cast_slice_mut(&mut memory);
-                unit.pair(x, shape.in_channels, pairs);
+                pair(x, shape.in_channels, pairs);
                 convolve(shape_in_pairs, pairs, packed.panels(), &epilogue, y);
             }
         }
@@ -107,8 +109,8 @@ impl PackedConv {
 impl Weight {
     fn new(shape: ConvShape, weight: &[f32], precision: Precision) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let (Precision::Bf16, Some(unit)) = (precision, Bf16Unit::get()) {
-            return Self::pairs(shape, weight, unit);
+        if precision == Precision::Bf16 && has_bf16_unit() {
+            return Self::pairs(shape, weight);
         }
         Self::single(shape, weight, precision)
     }
@@ -122,7 +124,7 @@ impl Weight {
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn pairs(shape: ConvShape, weight: &[f32], unit: Bf16Unit) -> Self {
+    fn pairs(shape: ConvShape, weight: &[f32]) -> Self {
         // Pairs are neighbouring channels, which lie one kernel apart.
         let ConvShape { in_channels, kernel, .. } = shape;
         let positions = kernel * kernel;
@@ -134,16 +136,16 @@ impl Weight {
         }
         let shape = in_pairs(shape);
         let mut pairs = vec![0; shape.weight_len()];
-        unit.pair(&channels_last, in_channels, &mut pairs);
+        pair(&channels_last, in_channels, &mut pairs);
         let mut channels_first = vec![0; pairs.len()];
         let n_channels = shape.in_channels;
-        for (i, pair) in pairs.into_iter().enumerate() {
+        for (i, both) in pairs.into_iter().enumerate() {
             let (output, position) = (i / n_channels / positions, i / n_channels % positions);
-            channels_first[(output * n_channels + i % n_channels) * positions + position] = pair;
+            channels_first[(output * n_channels + i % n_channels) * positions + position] = both;
         }
         let taps = Taps::of(shape);
         let source = weight_source(shape, taps, &channels_first);
-        Self::Pairs(pack_for_keeps(taps.panel_shape(shape), &source), unit)
+        Self::Pairs(pack_for_keeps(taps.panel_shape(shape), &source))
     }
 }
 
