@@ -6,6 +6,7 @@ use mmad::calibrate::{RateInterval, ScoreScale, Verdict as Said};
 use mmad::detector::Detector;
 use mmad::evaluate::{Evaluated, TestPicture};
 use mmad::pixel_curves::{CurvePoint, pixel_curves};
+use mmad::run_file::EncoderConfig;
 use mmad::score_list::PictureScore;
 use mmad_data::Dataset;
 use mmad_metrics::METRICS;
@@ -146,6 +147,10 @@ fn curves(class: &str, points: &[CurvePoint], scale: ScoreScale) -> [Curve; 3] {
     ]
 }
 
+fn encoder_in_words(EncoderConfig { arch, weights, precision }: &EncoderConfig) -> String {
+    format!("{} ({weights}) in {}", arch.name(), precision.name())
+}
+
 /// Writes the page.
 pub(crate) fn write_report(
     path: &Path,
@@ -171,7 +176,7 @@ pub(crate) fn write_report(
             text("Data digest", dataset.digest()),
             text("Trained on digest", card.training.data_sha256.clone()),
             text("Training pictures", card.training.n_pictures.to_string()),
-            text("Encoder", format!("{} ({})", config.encoder.arch.name(), config.encoder.weights)),
+            text("Encoder", encoder_in_words(&config.encoder)),
             text("Input", format!("{} x {} px", config.data.height_px, config.data.width_px)),
             text("Steps", card.training.n_steps.to_string()),
             text("Seed", config.seed.to_string()),

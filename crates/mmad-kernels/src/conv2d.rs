@@ -7,11 +7,13 @@
 
 mod backward;
 mod forward;
+mod packed;
 pub mod reference;
 mod source_map;
 
 pub use backward::{ConvGrads, backward};
-pub use forward::{ConvEpilogue, PackedConv, forward};
+pub use forward::{ConvEpilogue, forward};
+pub use packed::PackedConv;
 
 use crate::linear::LinearShape;
 
@@ -112,7 +114,7 @@ mod tests {
         assert_close, assert_gradient, assert_same_bits_on_any_threads, values, weighted_sum, widen,
     };
 
-    fn any_shape() -> impl Strategy<Value = ConvShape> {
+    pub(super) fn any_shape() -> impl Strategy<Value = ConvShape> {
         let map = (1_usize..4, 1_usize..20, 1_usize..20);
         let channels = prop_oneof![
             (1_usize..8, 1_usize..40),

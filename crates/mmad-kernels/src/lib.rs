@@ -5,7 +5,8 @@
 //! `reference`, and results have the same bits for every number of threads.
 //!
 //! The instruction set is chosen at run time. The environment variable `MMAD_SIMD` can hold the
-//! dense kernels to a smaller one, `avx2` or `scalar`, for comparisons and for tests.
+//! dense kernels to a smaller one, `avx2` or `scalar`, for comparisons and for tests. Packed
+//! convolutions can round their factors to 16 bits, see [`precision`].
 
 // Vector code runs only when it is inlined into the function that switches the instruction set.
 #![allow(clippy::inline_always)]
@@ -22,6 +23,7 @@ pub mod layer_norm;
 pub mod linear;
 pub mod orders;
 pub mod pool;
+pub mod precision;
 pub mod scan;
 pub mod upsample;
 pub mod vector_math;
@@ -30,6 +32,8 @@ mod column_norm;
 mod elementary;
 mod matmul;
 mod outer_tile;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 mod panels;
 mod partition;
 mod register_tile;

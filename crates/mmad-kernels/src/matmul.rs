@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::outer_tile::{OuterRun, RightPanel, add_outer_products};
 use crate::panels::Panels;
 use crate::partition::{RowParts, for_each_chunk, sum_parts};
-use crate::register_tile::{Epilogue, Run, TapRow, multiply_run};
+use crate::register_tile::{Element, Epilogue, Run, TapRow, multiply_run};
 use crate::simd::{tile_width, vectorized};
 
 /// Most rows per task: enough to use each loaded weight often, few enough to stay in the cache.
@@ -24,7 +24,12 @@ const TASK_LEFT_COLUMNS: usize = 24;
 const MIN_PART_ROWS: usize = 256;
 
 /// `out[rows, outputs] = epilogue(x[rows, depth] x weight)`.
-pub(crate) fn multiply(x: &[f32], panels: Panels<'_>, epilogue: &Epilogue<'_>, out: &mut [f32]) {
+pub(crate) fn multiply<T: Element>(
+    x: &[T],
+    panels: Panels<'_, T>,
+    epilogue: &Epilogue<'_>,
+    out: &mut [f32],
+) {
     let (depth, outputs) = (panels.shape.depth, panels.shape.outputs);
     let all_rows = out.len().checked_div(outputs).unwrap_or(0);
     let task_rows = all_rows.div_ceil(MIN_TASKS).clamp(MIN_TASK_ROWS, TASK_ROWS);
@@ -41,10 +46,10 @@ pub(crate) fn multiply(x: &[f32], panels: Panels<'_>, epilogue: &Epilogue<'_>, o
 }
 
 /// [`multiply`] of a few rows on this thread, `out_pitch` values from one row of `out` to the next.
-pub(crate) fn multiply_rows(
-    x: &[f32],
+pub(crate) fn multiply_rows<T: Element>(
+    x: &[T],
     rows: usize,
-    panels: Panels<'_>,
+    panels: Panels<'_, T>,
     epilogue: &Epilogue<'_>,
     out: &mut [f32],
     out_pitch: usize,

@@ -6,6 +6,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use pulp::bytemuck::Zeroable;
+
 use crate::partition::for_each_chunk;
 use crate::scratch::{self, Scratch};
 use crate::simd::{lanes, tile_width};
@@ -45,9 +47,9 @@ impl PanelShape {
 
 /// Where a weight lies before packing.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Source<'a, F> {
+pub(crate) struct Source<'a, F, T = f32> {
     /// The weight.
-    pub(crate) values: &'a [f32],
+    pub(crate) values: &'a [T],
     /// `offset(tap, depth)`: where the value of output 0 lies.
     pub(crate) offset: F,
     /// Values from one output to the next.
@@ -61,22 +63,22 @@ pub(crate) fn panel_width(columns: usize, panel: usize) -> usize {
 
 /// A packed weight, borrowed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Panels<'a> {
+pub(crate) struct Panels<'a, T = f32> {
     pub(crate) shape: PanelShape,
-    values: &'a [f32],
+    values: &'a [T],
 }
 
-impl<'a> Panels<'a> {
+impl<'a, T> Panels<'a, T> {
     /// The values of panel `panel` for one tap: `[depth][width]`.
     #[inline(always)]
-    pub(crate) fn tap(self, panel: usize, tap: usize) -> &'a [f32] {
+    pub(crate) fn tap(&self, panel: usize, tap: usize) -> &'a [T] {
         let len = self.shape.depth * self.shape.width(panel);
         &self.values[panel * self.shape.panel_len() + tap * len..][..len]
     }
 
     /// One input of zeros: what a tap outside the map reads.
     #[inline(always)]
-    pub(crate) fn zero_input(self) -> &'a [f32] {
+    pub(crate) fn zero_input(&self) -> &'a [T] {
         &self.values[self.values.len() - self.shape.depth..]
     }
 }
@@ -88,28 +90,28 @@ pub(crate) struct PackedWeight<M> {
     values: M,
 }
 
-impl<M: Deref<Target = [f32]>> PackedWeight<M> {
+impl<T, M: Deref<Target = [T]>> PackedWeight<M> {
     /// A view for the kernels.
-    pub(crate) fn panels(&self) -> Panels<'_> {
+    pub(crate) fn panels(&self) -> Panels<'_, T> {
         Panels { shape: self.shape, values: &self.values }
     }
 }
 
 /// Where a packed weight lies.
-pub(crate) trait PanelMemory: DerefMut<Target = [f32]> {
+pub(crate) trait PanelMemory<T>: DerefMut<Target = [T]> {
     /// Room for so many values, whatever they hold.
     fn with_len(len: usize) -> Self;
 }
 
-impl PanelMemory for Scratch {
+impl PanelMemory<f32> for Scratch {
     fn with_len(len: usize) -> Self {
         scratch::take(len)
     }
 }
 
-impl PanelMemory for Vec<f32> {
+impl<T: Zeroable + Copy> PanelMemory<T> for Vec<T> {
     fn with_len(len: usize) -> Self {
-        vec![0.0; len]
+        vec![T::zeroed(); len]
     }
 }
 
@@ -122,30 +124,36 @@ pub(crate) fn pack<F: Fn(usize, usize) -> usize + Sync>(
 }
 
 /// Packs a weight for many calls.
-pub(crate) fn pack_for_keeps<F: Fn(usize, usize) -> usize + Sync>(
+pub(crate) fn pack_for_keeps<F, T>(
     shape: PanelShape,
-    source: &Source<'_, F>,
-) -> PackedWeight<Vec<f32>> {
+    source: &Source<'_, F, T>,
+) -> PackedWeight<Vec<T>>
+where
+    F: Fn(usize, usize) -> usize + Sync,
+    T: Zeroable + Copy + Send + Sync,
+{
     pack_in(shape, source)
 }
 
 /// Packs a weight for one call or for many, by the kind of memory.
-pub(crate) fn pack_in<M: PanelMemory, F: Fn(usize, usize) -> usize + Sync>(
-    shape: PanelShape,
-    source: &Source<'_, F>,
-) -> PackedWeight<M> {
+pub(crate) fn pack_in<M, F, T>(shape: PanelShape, source: &Source<'_, F, T>) -> PackedWeight<M>
+where
+    M: PanelMemory<T>,
+    F: Fn(usize, usize) -> usize + Sync,
+    T: Zeroable + Copy + Send + Sync,
+{
     let mut values = M::with_len(shape.len());
     pack_into(shape, source, &mut values);
     PackedWeight { shape, values }
 }
 
-fn pack_into<F: Fn(usize, usize) -> usize + Sync>(
-    shape: PanelShape,
-    source: &Source<'_, F>,
-    values: &mut [f32],
-) {
+fn pack_into<F, T>(shape: PanelShape, source: &Source<'_, F, T>, values: &mut [T])
+where
+    F: Fn(usize, usize) -> usize + Sync,
+    T: Zeroable + Copy + Send + Sync,
+{
     let (panels, zero_input) = values.split_at_mut(shape.len() - shape.depth);
-    zero_input.fill(0.0);
+    zero_input.fill(T::zeroed());
     for_each_chunk(panels, shape.panel_len().max(1), |panel, values| {
         let (first, width) = (panel * tile_width(), shape.width(panel));
         let filled = width.min(shape.outputs - first);
@@ -161,7 +169,7 @@ fn pack_into<F: Fn(usize, usize) -> usize + Sync>(
                         *value = source.values[from];
                     }
                 }
-                padding.fill(0.0);
+                padding.fill(T::zeroed());
             }
         }
     });

@@ -19,10 +19,10 @@ pub(crate) fn expect_len(op: &str, name: &str, len: usize, expected: usize) {
 
 /// Calls `task(index, chunk)` for consecutive chunks of `out`, on all threads. One chunk alone
 /// runs on the calling thread, which saves the hand-over.
-pub(crate) fn for_each_chunk(
-    out: &mut [f32],
+pub(crate) fn for_each_chunk<T: Send>(
+    out: &mut [T],
     chunk: usize,
-    task: impl Fn(usize, &mut [f32]) + Sync,
+    task: impl Fn(usize, &mut [T]) + Sync,
 ) {
     if out.len() <= chunk {
         if !out.is_empty() {

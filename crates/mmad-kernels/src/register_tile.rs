@@ -4,17 +4,44 @@
 //! input value is spread over a vector. A tile keeps up to 6 pixels x 4 vectors of sums in
 //! registers. A convolution differs from a matrix product only in where its input rows lie: every
 //! tap reads another pixel, which costs an address and no copy.
+//!
+//! What a place of an input holds is a parameter, [`Element`]: one `f32`, or two neighbouring
+//! channels in 16 bits each (see [`crate::pairs`]). Sums are `f32` for both.
 
+use pulp::bytemuck::Pod;
 use pulp::{Simd, WithSimd};
 
 use crate::panels::Panels;
 use crate::simd::{dispatch, load, store, tile_width};
 
+/// What one place of an input or weight holds.
+pub(crate) trait Element: Pod + Send + Sync {
+    /// See [`multiply_run`].
+    fn multiply_run(task: MultiplyRun<'_, Self>);
+}
+
+/// How vectors of [`Element`]s are multiplied with an instruction set.
+pub(crate) trait Product<S: Simd>: Copy {
+    /// What one lane holds.
+    type Element: Copy;
+    /// As many of them as a vector of sums has lanes.
+    type Vector: Copy;
+
+    /// The same element in all lanes.
+    fn splat(self, simd: S, element: Self::Element) -> Self::Vector;
+
+    /// Neighbouring elements as whole vectors.
+    fn vectors(elements: &[Self::Element]) -> &[Self::Vector];
+
+    /// `sum + input x weight`, lane by lane.
+    fn add(self, simd: S, input: Self::Vector, weight: Self::Vector, sum: S::f32s) -> S::f32s;
+}
+
 /// One kernel position as seen by a run of output pixels that lie side by side.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TapRow<'a> {
+pub(crate) struct TapRow<'a, T = f32> {
     /// The row of the source map that this tap reads, all its columns.
-    pub(crate) row: &'a [f32],
+    pub(crate) row: &'a [T],
     /// The source column of the first output pixel; outside the row the source is zero.
     pub(crate) first: isize,
     /// Which tap of the packed weight.
@@ -34,12 +61,12 @@ pub(crate) struct Epilogue<'a> {
 
 /// A run of output pixels whose sources lie side by side too.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Run<'a> {
+pub(crate) struct Run<'a, T = f32> {
     /// The taps that can reach the map.
-    pub(crate) taps: &'a [TapRow<'a>],
+    pub(crate) taps: &'a [TapRow<'a, T>],
     /// Source columns from one output pixel to the next.
     pub(crate) column_step: usize,
-    /// Source values from one column to the next.
+    /// Source elements from one column to the next.
     pub(crate) column_pitch: usize,
     /// Output pixels.
     pub(crate) pixels: usize,
@@ -47,10 +74,10 @@ pub(crate) struct Run<'a> {
     pub(crate) out_pitch: usize,
 }
 
-impl<'a> Run<'a> {
-    /// The input of pixel `pixel` under a tap, `depth` values.
+impl<'a, T> Run<'a, T> {
+    /// The input of pixel `pixel` under a tap, `depth` elements.
     #[inline(always)]
-    fn input(&self, tap: &TapRow<'a>, pixel: usize, zeros: &'a [f32]) -> &'a [f32] {
+    fn input(&self, tap: &TapRow<'a, T>, pixel: usize, zeros: &'a [T]) -> &'a [T] {
         let column = tap.first + (pixel * self.column_step) as isize;
         // A negative column becomes huge and falls outside like one behind the end.
         let start = (column as usize).wrapping_mul(self.column_pitch);
@@ -61,37 +88,76 @@ impl<'a> Run<'a> {
 /// `out[pixel, outputs of panel] = epilogue(sum over taps and depth of input x weight)`.
 ///
 /// `out` starts at the first pixel of the run, output 0.
-pub(crate) fn multiply_run(
-    run: &Run<'_>,
-    panels: Panels<'_>,
+pub(crate) fn multiply_run<T: Element>(
+    run: &Run<'_, T>,
+    panels: Panels<'_, T>,
     panel: usize,
     epilogue: &Epilogue<'_>,
     out: &mut [f32],
 ) {
-    dispatch(MultiplyRun { run, panels, panel, epilogue, out });
+    T::multiply_run(MultiplyRun { run, panels, panel, epilogue, out });
 }
 
-struct MultiplyRun<'a> {
-    run: &'a Run<'a>,
-    panels: Panels<'a>,
+/// The arguments of [`multiply_run`], on their way to an instruction set.
+pub(crate) struct MultiplyRun<'a, T> {
+    run: &'a Run<'a, T>,
+    panels: Panels<'a, T>,
     panel: usize,
     epilogue: &'a Epilogue<'a>,
     out: &'a mut [f32],
 }
 
-impl WithSimd for MultiplyRun<'_> {
+impl<T: Element> MultiplyRun<'_, T> {
+    /// Runs where `simd` was switched on.
+    #[inline(always)]
+    pub(crate) fn run<S: Simd, P: Product<S, Element = T>>(self, simd: S, product: P) {
+        let Self { run, panels, panel, epilogue, out } = self;
+        let tile = Tile { run, panels, panel, epilogue };
+        match panels.shape.width(panel) / S::F32_LANES {
+            1 => tile.run::<S, P, 1>(simd, product, out),
+            2 => tile.run::<S, P, 2>(simd, product, out),
+            3 => tile.run::<S, P, 3>(simd, product, out),
+            _ => tile.run::<S, P, 4>(simd, product, out),
+        }
+    }
+}
+
+impl Element for f32 {
+    fn multiply_run(task: MultiplyRun<'_, f32>) {
+        dispatch(task);
+    }
+}
+
+impl WithSimd for MultiplyRun<'_, f32> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { run, panels, panel, epilogue, out } = self;
-        let tile = Tile { run, panels, panel, epilogue };
-        match panels.shape.width(panel) / S::F32_LANES {
-            1 => tile.run::<S, 1>(simd, out),
-            2 => tile.run::<S, 2>(simd, out),
-            3 => tile.run::<S, 3>(simd, out),
-            _ => tile.run::<S, 4>(simd, out),
-        }
+        self.run(simd, Single);
+    }
+}
+
+/// One multiply-add per lane.
+#[derive(Clone, Copy)]
+struct Single;
+
+impl<S: Simd> Product<S> for Single {
+    type Element = f32;
+    type Vector = S::f32s;
+
+    #[inline(always)]
+    fn splat(self, simd: S, element: f32) -> S::f32s {
+        simd.splat_f32s(element)
+    }
+
+    #[inline(always)]
+    fn vectors(elements: &[f32]) -> &[S::f32s] {
+        S::as_simd_f32s(elements).0
+    }
+
+    #[inline(always)]
+    fn add(self, simd: S, input: S::f32s, weight: S::f32s, sum: S::f32s) -> S::f32s {
+        simd.mul_add_f32s(input, weight, sum)
     }
 }
 
@@ -106,33 +172,39 @@ pub(crate) fn next_tile(left: usize) -> usize {
     }
 }
 
-struct Tile<'a, 'b> {
-    run: &'b Run<'a>,
-    panels: Panels<'a>,
+struct Tile<'a, 'b, T> {
+    run: &'b Run<'a, T>,
+    panels: Panels<'a, T>,
     panel: usize,
     epilogue: &'b Epilogue<'b>,
 }
 
-impl Tile<'_, '_> {
+impl<T: Element> Tile<'_, '_, T> {
     #[inline(always)]
-    fn run<S: Simd, const VECTORS: usize>(&self, simd: S, out: &mut [f32]) {
+    fn run<S: Simd, P: Product<S, Element = T>, const VECTORS: usize>(
+        &self,
+        simd: S,
+        product: P,
+        out: &mut [f32],
+    ) {
         let mut pixel = 0;
         while pixel < self.run.pixels {
             let n = next_tile(self.run.pixels - pixel);
             match n {
-                6 => self.multiply::<S, VECTORS, 6>(simd, pixel, out),
-                4 => self.multiply::<S, VECTORS, 4>(simd, pixel, out),
-                2 => self.multiply::<S, VECTORS, 2>(simd, pixel, out),
-                _ => self.multiply::<S, VECTORS, 1>(simd, pixel, out),
+                6 => self.multiply::<S, P, VECTORS, 6>(simd, product, pixel, out),
+                4 => self.multiply::<S, P, VECTORS, 4>(simd, product, pixel, out),
+                2 => self.multiply::<S, P, VECTORS, 2>(simd, product, pixel, out),
+                _ => self.multiply::<S, P, VECTORS, 1>(simd, product, pixel, out),
             }
             pixel += n;
         }
     }
 
     #[inline(always)]
-    fn multiply<S: Simd, const VECTORS: usize, const PIXELS: usize>(
+    fn multiply<S: Simd, P: Product<S, Element = T>, const VECTORS: usize, const PIXELS: usize>(
         &self,
         simd: S,
+        product: P,
         pixel: usize,
         out: &mut [f32],
     ) {
@@ -145,13 +217,13 @@ impl Tile<'_, '_> {
             for (p, input) in inputs.iter_mut().enumerate() {
                 *input = &run.input(tap, pixel + p, zeros)[..depth];
             }
-            let weights = S::as_simd_f32s(self.panels.tap(self.panel, tap.tap)).0;
+            let weights = P::vectors(self.panels.tap(self.panel, tap.tap));
             let weights = &weights.as_chunks::<VECTORS>().0[..depth];
             for k in 0..depth {
                 for p in 0..PIXELS {
-                    let input = simd.splat_f32s(inputs[p][k]);
+                    let input = product.splat(simd, inputs[p][k]);
                     for v in 0..VECTORS {
-                        sums[p][v] = simd.mul_add_f32s(input, weights[k][v], sums[p][v]);
+                        sums[p][v] = product.add(simd, input, weights[k][v], sums[p][v]);
                     }
                 }
             }

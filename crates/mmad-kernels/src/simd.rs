@@ -13,6 +13,13 @@ static ARCH: LazyLock<Arch> = LazyLock::new(|| match std::env::var("MMAD_SIMD").
     _ => Arch::new(),
 });
 
+/// Whether AVX-512 is out of the question: this processor lacks it, or the environment does not
+/// want it.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn is_held_to_less_than_avx512() -> bool {
+    !matches!(*ARCH, Arch::V4(_))
+}
+
 /// Vectors per row of a register tile, and lanes per vector.
 static TILE: LazyLock<(usize, usize)> = LazyLock::new(|| {
     struct Sizes;

@@ -8,6 +8,7 @@
 pub mod efficientnet;
 
 use burn::tensor::{Device, Tensor};
+use mmad_kernels::precision::Precision;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -130,7 +131,9 @@ pub enum Backbone {
 }
 
 impl Backbone {
-    /// Makes the network in `scope`.
+    /// Makes the network in `scope`. Of its dense convolutions all but the first, which sees the
+    /// picture itself, have the scope's precision; those of single vectors (squeeze and excitation)
+    /// and the depthwise ones stay in `f32`.
     pub fn new(scope: &Scope<'_>, arch: Arch) -> Self {
         match arch {
             Arch::EfficientnetB4 => Self::EfficientNet(Box::new(EfficientNet::new(scope))),
@@ -209,7 +212,9 @@ impl<const N: usize> Resnet<N> {
         };
         Self {
             arch,
-            stem: ConvNorm::new(scope, "conv1", "bn1", stem),
+            // Eight bits of precision are less than a picture's levels have, and with three channels
+            // hardware for 16 bits gains little here.
+            stem: ConvNorm::new(&scope.with_precision(Precision::F32), "conv1", "bn1", stem),
             stages: std::array::from_fn(stage),
         }
     }

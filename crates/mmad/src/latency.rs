@@ -145,10 +145,7 @@ mod tests {
         assert_eq!(score.runs_s.len(), 3);
         assert!(score.min_s() > 0.0 && score.min_s() <= score.p50_s());
         assert!(
-            score
-                .ops
-                .iter()
-                .any(|op| op.name == "PackedScan" && !op.is_backward && op.n_calls > 0)
+            score.ops.iter().any(|op| op.name == "PackedScan" && !op.is_backward && op.n_calls > 0)
         );
         assert!(score.ops.iter().all(|op| !op.is_backward));
         let step = measure_step(&config, 2, &device).unwrap();

@@ -10,6 +10,7 @@ use std::fmt::Display;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use burn::tensor::{Device, Gradients, Shape, Tensor, TensorData};
+use mmad_kernels::precision::Precision;
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
@@ -346,7 +347,8 @@ impl Builder {
 
     /// The scope in which names have no prefix.
     pub fn root(&self, rule: InitRule) -> Scope<'_> {
-        Scope { builder: self, prefix: String::new(), rule, role: Role::Trained }
+        let (prefix, role, precision) = (String::new(), Role::Trained, Precision::F32);
+        Scope { builder: self, prefix, rule, role, precision }
     }
 
     /// The parameters made so far.
@@ -362,6 +364,7 @@ pub struct Scope<'a> {
     prefix: String,
     rule: InitRule,
     role: Role,
+    precision: Precision,
 }
 
 impl Scope<'_> {
@@ -382,6 +385,17 @@ impl Scope<'_> {
     #[must_use]
     pub fn frozen(&self) -> Self {
         Self { role: Role::Frozen, ..self.clone() }
+    }
+
+    /// The same scope for layers that round the factors of their products, where they can.
+    #[must_use]
+    pub fn with_precision(&self, precision: Precision) -> Self {
+        Self { precision, ..self.clone() }
+    }
+
+    /// What layers here round to.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The rule for fresh weights here.

@@ -34,7 +34,11 @@ impl Recipe {
         let (arch, weights) = self.encoder;
         let mut config = RunConfig {
             method: self.method.to_owned(),
-            encoder: EncoderConfig { arch, weights: weights.to_owned() },
+            encoder: EncoderConfig {
+                arch,
+                weights: weights.to_owned(),
+                ..EncoderConfig::default()
+            },
             train: self.train,
             ..RunConfig::default()
         };
@@ -53,8 +57,11 @@ impl Recipe {
                 self.original?
             }
             Preset::Quick => {
-                config.encoder =
-                    EncoderConfig { arch: Arch::Resnet10, weights: "embedded".to_owned() };
+                config.encoder = EncoderConfig {
+                    arch: Arch::Resnet10,
+                    weights: "embedded".to_owned(),
+                    ..EncoderConfig::default()
+                };
                 config.train = TrainConfig {
                     minutes: 10.0,
                     batch: 4,

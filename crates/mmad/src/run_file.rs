@@ -5,8 +5,11 @@
 
 mod error;
 
+use burn::tensor::{DType, Device};
 use mmad_data::PaintConfig;
 use serde::{Deserialize, Serialize};
+
+pub use mmad_kernels::precision::{PRECISIONS, Precision};
 
 pub use self::error::RunFileError;
 use crate::encoder::Arch;
@@ -17,7 +20,7 @@ use crate::methods::simplenet::SimplenetConfig;
 use crate::methods::uniad::UniadConfig;
 use crate::methods::{self, METHODS};
 use crate::train::adamw::AdamWConfig;
-use crate::unfit::{require, require_in};
+use crate::unfit::{Unfit, require, require_in};
 
 /// Everything that decides a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,6 +104,19 @@ pub struct EncoderConfig {
     pub arch: Arch,
     /// `embedded`, a path, or an id of `mmad weights list`.
     pub weights: String,
+    /// What inputs and weights of its dense convolutions are rounded to, all but the first of the
+    /// network. Scores depend on it, so it belongs to the model.
+    #[serde(with = "PrecisionName")]
+    pub precision: Precision,
+}
+
+/// How a [`Precision`] is written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", remote = "Precision")]
+enum PrecisionName {
+    F32,
+    Bf16,
+    F16,
 }
 
 /// The pictures.
@@ -221,7 +237,33 @@ impl Default for RunConfig {
 
 impl Default for EncoderConfig {
     fn default() -> Self {
-        Self { arch: Arch::Resnet34, weights: "resnet34.bt_in1k".to_owned() }
+        Self {
+            arch: Arch::Resnet34,
+            weights: "resnet34.bt_in1k".to_owned(),
+            precision: Precision::F32,
+        }
+    }
+}
+
+impl EncoderConfig {
+    /// Checks that a device computes in this precision. A processor does in all; a GPU may in `f16`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unfit`] where it does not.
+    pub fn fits(&self, device: &Device) -> Result<(), Unfit> {
+        let is_cpu = device.clone().without_autodiff() == Device::flex();
+        let (fits, want) = match self.precision {
+            Precision::F32 => return Ok(()),
+            Precision::Bf16 => {
+                (is_cpu, "`f32` or `f16`, or use `--device cpu`: no GPU takes `bf16`")
+            }
+            Precision::F16 => {
+                let fits = is_cpu || device.supports_dtype(DType::F16);
+                (fits, "`f32`, or use `--device cpu`: this GPU has no `f16`")
+            }
+        };
+        require(fits, "encoder.precision", self.precision.name(), want)
     }
 }
 
@@ -434,9 +476,27 @@ mod tests {
         assert_eq!(config.train.batch, 4);
         let config = config.set("encoder.arch=resnet18").unwrap();
         assert_eq!(config.encoder.arch, Arch::Resnet18);
+        let config = config.set("encoder.precision=bf16").unwrap();
+        assert_eq!(config.encoder.precision, Precision::Bf16);
+        assert!(config.set("encoder.precision=f64").is_err());
         assert!(config.set("train.bach=4").unwrap_err().hint().unwrap().contains("`batch`"));
         assert!(config.set("train.batch=many").is_err());
         assert!(config.set("=4").is_err());
+    }
+
+    #[test]
+    fn a_precision_has_one_name_everywhere_and_is_single_by_default() {
+        let plain = RunConfig::default();
+        for (name, precision) in PRECISIONS {
+            let config = plain.set(&format!("encoder.precision={name}")).unwrap();
+            assert_eq!(config.encoder.precision, precision);
+            assert!(config.to_toml().unwrap().contains(&format!("precision = \"{name}\"")));
+            config.encoder.fits(&Device::flex()).unwrap();
+        }
+        // As files say that were written before there was a choice.
+        let old = "[encoder]\narch = \"resnet18\"\nweights = \"embedded\"";
+        let config = RunConfig::parse(old, Preset::Paper).unwrap();
+        assert_eq!(config.encoder.precision, Precision::F32);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use mmad::methods::METHODS;
 use mmad::mode::TrainStep;
 use mmad::params::{Param, Role};
 use mmad::random;
-use mmad::run_file::{Preset, RunConfig};
+use mmad::run_file::{PRECISIONS, Precision, Preset, RunConfig};
 use mmad::train::optimiser::Optimiser;
 use rand::Rng as _;
 
@@ -111,6 +111,36 @@ fn scoring_twice_gives_the_same_bits() {
         let method = build(entry, 1);
         let once = score(method.as_ref(), images(1));
         assert_eq!(once, score(method.as_ref(), images(1)), "{}", entry.id);
+    }
+}
+
+/// Another precision moves the encoder's maps by no more than its rounding can, and nothing else:
+/// what is trained starts alike, and says of the same maps the same to the bit.
+#[test]
+fn a_precision_is_the_encoders_alone() {
+    for entry in METHODS {
+        let exact = build(entry, 1);
+        let maps = exact.observe(images(2));
+        for (name, precision) in PRECISIONS {
+            let mut config = RunConfig { seed: 1, ..small(entry) };
+            config.encoder.precision = precision;
+            let rounding = (entry.build)(&config, &Device::flex()).unwrap();
+            assert_eq!(weights(exact.as_ref()), weights(rounding.as_ref()), "{} {name}", entry.id);
+            let apart = maps.iter().zip(rounding.observe(images(2))).map(|(a, b)| {
+                let largest = a.clone().abs().max().into_scalar::<f32>();
+                (a.clone() - b).abs().max().into_scalar::<f32>() / largest
+            });
+            let apart = apart.fold(0.0, f32::max);
+            // Some twenty layers, each of which rounds to 8 or 11 bits.
+            let bounds = match precision {
+                Precision::F32 => 0.0..=0.0,
+                Precision::Bf16 => 1e-4..=0.1,
+                Precision::F16 => 1e-5..=0.01,
+            };
+            assert!(bounds.contains(&apart), "{} {name}: {apart}", entry.id);
+            let say = |method: &dyn Method| method.score(&maps, SIZE[0], SIZE[1]);
+            assert_eq!(say(exact.as_ref()), say(rounding.as_ref()), "{} {name}", entry.id);
+        }
     }
 }
 

@@ -9,10 +9,12 @@ use mmad::calibrate::{
 use mmad::detector::Detector;
 use mmad::fit::{part, score_labelled};
 use mmad::model_file::ModelFile;
+use mmad::run_file::Precision;
 use mmad::score_list::{PictureScore, by_class};
 use mmad_data::{Dataset, LoaderOptions, Sample, Split};
 use serde::Deserialize;
 
+use super::train::precision;
 use crate::device::DeviceArg;
 use crate::failure::{Failure, Status};
 use crate::output::Output;
@@ -63,6 +65,10 @@ pub(crate) struct CalibrateArgs {
     /// of the same test set then flatter the thresholds
     #[arg(long, value_name = "FILE", group = "pictures")]
     scores: Option<PathBuf>,
+    /// Another precision for the model's encoder, `f32`, `bf16` or `f16`: scores, thresholds and self-test
+    /// are made anew with the pictures of `--data`; thresholds by hand are lost
+    #[arg(long, value_name = "TYPE", requires = "data", value_parser = precision)]
+    encoder_precision: Option<Precision>,
     /// Threshold by hand, as in `--set bottle=0.12`; may be given several times
     #[arg(long, value_name = "CLASS=SCORE")]
     set: Vec<String>,
@@ -114,12 +120,23 @@ impl CalibrateArgs {
 pub(crate) fn run(args: &CalibrateArgs, output: &mut Output) -> Result<Status, Failure> {
     let mut status = Status::Ok;
     let mut file = ModelFile::read(&args.model)?;
+    let plan = args.plan(file.card.calibration.as_ref().map(|calibration| &calibration.plan));
+    let mut detector = None;
+    if let Some(precision) = args.encoder_precision {
+        let device = args.device.open(output)?;
+        let changed = Detector::in_precision(file, precision, &device)?;
+        (file, detector) = (changed.0, Some(changed.1));
+    }
+    // Without the thresholds of another precision.
     let before = file.card.calibration.clone();
-    let plan = args.plan(before.as_ref().map(|calibration| &calibration.plan));
     let new = match (&args.data, &args.good, &args.labelled, &args.scores) {
         (Some(folder), ..) => {
             let pictures = part(&Dataset::open(folder)?, &file.card.config)?.calibration;
-            Some((score(args, &pictures, output, &mut status)?, Source::HeldOut))
+            let scores = match &detector {
+                Some(detector) => score_with(detector, &pictures, output, &mut status)?,
+                None => score(args, &pictures, output, &mut status)?,
+            };
+            Some((scores, Source::HeldOut))
         }
         (_, Some(folder), ..) => {
             let mut good = Dataset::open(folder)?.samples().to_vec();
@@ -207,13 +224,22 @@ fn score(
     status: &mut Status,
 ) -> Result<Vec<ClassScores>, Failure> {
     let detector = Detector::load(&args.model, &args.device.open(output)?)?;
+    score_with(&detector, pictures, output, status)
+}
+
+fn score_with(
+    detector: &Detector,
+    pictures: &[Sample],
+    output: &mut Output,
+    status: &mut Status,
+) -> Result<Vec<ClassScores>, Failure> {
     let n_defective = pictures.iter().filter(|sample| sample.is_anomalous()).count();
     let n_good = pictures.len() - n_defective;
     output.note(&match n_defective {
         0 => format!("scoring {n_good} good pictures"),
         _ => format!("scoring {n_good} good and {n_defective} defective pictures"),
     });
-    let found = score_labelled(&detector, pictures, &LoaderOptions::default())?;
+    let found = score_labelled(detector, pictures, &LoaderOptions::default())?;
     for error in &found.unreadable {
         output.warn(&format!("skipped: {error}"));
         *status = Status::DataProblems;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use mmad::detector::{Detector, SelfTest};
+use mmad::run_file::EncoderConfig;
 
 use crate::device::DeviceArg;
 use crate::failure::{Failure, Status};
@@ -29,7 +30,8 @@ pub(crate) fn run(args: &VerifyArgs, output: &mut Output) -> Result<Status, Fail
         output.line(&format!("ok: picture {} scores {found}, {same}", i + 1))?;
     }
     output.line(&format!("method    {}", card.config.method))?;
-    output.line(&format!("encoder   {}", card.config.encoder.arch.name()))?;
+    let EncoderConfig { arch, precision, .. } = &card.config.encoder;
+    output.line(&format!("encoder   {} in {}", arch.name(), precision.name()))?;
     output.line(&format!("input     {} x {} px", data.height_px, data.width_px))?;
     output.line(&format!("classes   {}", card.classes.join(", ")))?;
     output.line(&format!("weights   {} values", detector.params().n_values()))?;

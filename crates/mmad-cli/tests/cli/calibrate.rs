@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::program::{DATA_PROBLEMS, Work};
+use super::program::{DATA_PROBLEMS, USAGE, Work};
 
 fn class<'a>(calibration: &'a Value, name: &str) -> &'a Value {
     let classes = calibration["classes"].as_array().unwrap();
@@ -253,4 +253,32 @@ fn a_model_without_held_out_pictures_says_so() {
     work.ok("calibrate run/model.mmad --good pics/gear");
     let json = work.ok("predict run/model.mmad pics/gear/test/good --json").json();
     assert_ne!(json["predictions"][0]["verdict"], "unknown");
+}
+
+/// Scores, thresholds and self-test follow the precision; weights stay, and so does the way back.
+#[test]
+fn another_precision_makes_everything_that_depends_on_it_anew() {
+    let work = Work::with_model();
+    work.run("calibrate run/model.mmad --encoder-precision bf16").exits(USAGE);
+    work.ok("calibrate run/model.mmad --max-fpr 0.5");
+    let (weights, before) = (work.tensors("run/model.mmad"), work.card("run/model.mmad"));
+    assert_eq!(before["config"]["encoder"]["precision"], "f32");
+    for name in ["bf16", "f16"] {
+        let line =
+            format!("calibrate run/model.mmad --data pics --encoder-precision {name} --json");
+        let shown = work.ok(&line).json();
+        assert_eq!(shown["max_false_reject_rate"], 0.5, "the plan stays");
+        let card = work.card("run/model.mmad");
+        assert_eq!(card["config"]["encoder"]["precision"], name);
+        assert_ne!(card["self_test_scores"], before["self_test_scores"]);
+        for class in ["gear", "wood"] {
+            let moved = (threshold(&shown, class) / threshold(&before["calibration"], class)).ln();
+            assert!(moved != 0.0 && moved.abs() < 0.1, "{name} {class}: {moved}");
+        }
+        assert!(work.tensors("run/model.mmad") == weights, "the weights changed");
+        let verified = work.ok("verify run/model.mmad").stdout;
+        assert!(verified.contains(&format!("resnet10 in {name}")), "{verified}");
+    }
+    work.ok("calibrate run/model.mmad --data pics --encoder-precision f32");
+    assert_eq!(work.card("run/model.mmad"), before);
 }

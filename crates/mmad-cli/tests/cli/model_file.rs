@@ -158,6 +158,21 @@ fn files_of_the_first_version_are_read() {
     work.ok("verify old.mmad");
 }
 
+/// Written before the encoder's precision could be chosen.
+#[test]
+fn a_card_without_a_precision_means_single() {
+    let work = Work::with_model();
+    let mut card = work.card("run/model.mmad");
+    let encoder = card["config"]["encoder"].as_object_mut().unwrap();
+    assert_eq!(encoder.remove("precision"), Some(json!("f32")));
+    work.write_tensors("old.mmad", &work.tensors("run/model.mmad"), Some(&card));
+    let verified = work.ok("verify old.mmad --json").json();
+    assert_eq!(verified["card"]["config"]["encoder"]["precision"], "f32");
+    for test in verified["self_tests"].as_array().unwrap() {
+        assert_eq!(test["expected"], test["found"]);
+    }
+}
+
 #[test]
 fn a_missing_tensor_is_found() {
     let work = Work::with_model();

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use mmad_kernels::conv2d::{self, ConvGrads, ConvShape, PackedConv};
 use mmad_kernels::depthwise::{self, DepthwiseGrads, DepthwiseShape};
 use mmad_kernels::linear::{self, LinearGrads, LinearShape};
+use mmad_kernels::precision::{Precision, has_bf16_unit};
 
 use super::{Entry, Work, values};
 
@@ -40,7 +41,15 @@ pub(super) fn entries() -> Vec<Entry> {
             "{kernel}x{kernel}/{stride} dilation {dilation} [{batch}, {side}, {side}, {n_in}] to {n_out}"
         );
         [
-            Entry::new(format!("conv2d forward {size}"), move || conv2d_forward(conv_shape(sizes))),
+            Entry::new(format!("conv2d forward {size}"), move || {
+                conv2d_forward(conv_shape(sizes), Precision::F32)
+            }),
+            Entry::new(format!("conv2d bf16 forward {size}"), move || {
+                conv2d_forward(conv_shape(sizes), Precision::Bf16)
+            }),
+            Entry::new(format!("conv2d f16 forward {size}"), move || {
+                conv2d_forward(conv_shape(sizes), Precision::F16)
+            }),
             Entry::new(format!("conv2d backward x {size}"), move || {
                 conv2d_backward(conv_shape(sizes), true)
             }),
@@ -92,12 +101,19 @@ fn conv_values(shape: ConvShape) -> usize {
     shape.input_len() + shape.output_len() + shape.weight_len()
 }
 
-fn conv2d_forward(shape: ConvShape) -> Work {
+fn conv2d_forward(shape: ConvShape, precision: Precision) -> Work {
     let (x, weight) = (values(shape.input_len()), values(shape.weight_len()));
-    let packed = PackedConv::new(shape, &weight, None);
+    let packed = PackedConv::rounded(shape, &weight, None, precision);
     let mut y = vec![0.0; shape.output_len()];
     let map = [shape.batch, shape.height, shape.width];
-    Work::new(conv_flop(shape), conv_values(shape), move || {
+    // Hardware for `bf16` is busy with a pair for as long as with one multiply-add, and reads half
+    // the weight.
+    let is_fast = precision == Precision::Bf16 && has_bf16_unit();
+    let (flop, saved) = match is_fast {
+        true => (conv_flop(shape) / 2, weight.len() / 2),
+        false => (conv_flop(shape), 0),
+    };
+    Work::new(flop, conv_values(shape) - saved, move || {
         packed.forward(map, black_box(&x), None, true, &mut y);
     })
 }

@@ -14,8 +14,9 @@ pub(crate) struct Entry {
 
 /// Something to run again and again.
 pub(crate) struct Work {
-    /// Floating-point operations of one run: two for every multiply-add, and for scans as many as
-    /// the multiply-add units are busy for (see `scans`). Zero where only memory counts.
+    /// Floating-point operations of one run: two for every multiply-add, and for scans and `bf16` as
+    /// many as the multiply-add units are busy for (see `scans`, `dense`). Zero where only memory
+    /// counts.
     pub(crate) flop: f64,
     /// Bytes of one run: every input read once, every output written once.
     pub(crate) bytes: f64,

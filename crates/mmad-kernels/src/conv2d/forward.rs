@@ -3,9 +3,9 @@
 use super::ConvShape;
 use super::source_map::{SourceMap, Taps};
 use crate::matmul::multiply;
-use crate::panels::{PackedWeight, Panels, Source, pack, pack_for_keeps};
+use crate::panels::{Panels, Source, pack};
 use crate::partition::{expect_len, for_each_chunk};
-use crate::register_tile::{Epilogue, Run, multiply_run};
+use crate::register_tile::{Element, Epilogue, Run, multiply_run};
 
 /// Output pixels per task: enough to use each loaded weight often.
 const TASK_PIXELS: usize = 128;
@@ -49,60 +49,12 @@ pub fn forward(
     convolve(shape, x, packed.panels(), epilogue, y);
 }
 
-/// Weights in the order of the kernel, for layers that are used many times.
-#[derive(Clone, Debug)]
-pub struct PackedConv {
-    packed: PackedWeight<Vec<f32>>,
-    bias: Option<Vec<f32>>,
-    layer: ConvShape,
-}
-
-impl PackedConv {
-    /// Packs `weight`, `[out_channels, in_channels, kernel, kernel]`, and keeps `bias`,
-    /// `[out_channels]`. Batch, height and width of `shape` do not matter here.
-    ///
-    /// # Panics
-    ///
-    /// When a slice does not have the length of its shape.
-    pub fn new(shape: ConvShape, weight: &[f32], bias: Option<&[f32]>) -> Self {
-        expect_len("conv2d", "weight", weight.len(), shape.weight_len());
-        if let Some(bias) = bias {
-            expect_len("conv2d", "bias", bias.len(), shape.out_channels);
-        }
-        let taps = Taps::of(shape);
-        let source = weight_source(shape, taps, weight);
-        let packed = pack_for_keeps(taps.panel_shape(shape), &source);
-        Self { packed, bias: bias.map(<[f32]>::to_vec), layer: shape }
-    }
-
-    /// The sizes of this layer on a map of `height` x `width` pixels.
-    pub fn shape(&self, batch: usize, height: usize, width: usize) -> ConvShape {
-        ConvShape { batch, height, width, ..self.layer }
-    }
-
-    /// `y = relu(x * weight + bias + residual)` on a map of `height` x `width` pixels.
-    ///
-    /// # Panics
-    ///
-    /// When a slice does not have the length of its shape.
-    pub fn forward(
-        &self,
-        [batch, height, width]: [usize; 3],
-        x: &[f32],
-        residual: Option<&[f32]>,
-        relu: bool,
-        y: &mut [f32],
-    ) {
-        let epilogue = ConvEpilogue { bias: self.bias.as_deref(), residual, relu };
-        convolve(self.shape(batch, height, width), x, self.packed.panels(), &epilogue, y);
-    }
-}
-
-fn weight_source(
+/// Where the elements of a weight lie, `[out_channels, in_channels, kernel, kernel]`.
+pub(super) fn weight_source<T>(
     shape: ConvShape,
     taps: Taps,
-    weight: &[f32],
-) -> Source<'_, impl Fn(usize, usize) -> usize + Sync> {
+    weight: &[T],
+) -> Source<'_, impl Fn(usize, usize) -> usize + Sync + use<T>, T> {
     Source {
         values: weight,
         offset: move |tap, depth| taps.weight_offset(shape, tap, depth),
@@ -110,10 +62,11 @@ fn weight_source(
     }
 }
 
-fn convolve(
+/// [`forward`] with a packed weight, whatever an element of input and weight holds.
+pub(super) fn convolve<T: Element>(
     shape: ConvShape,
-    x: &[f32],
-    panels: Panels<'_>,
+    x: &[T],
+    panels: Panels<'_, T>,
     epilogue: &ConvEpilogue<'_>,
     y: &mut [f32],
 ) {
@@ -140,10 +93,10 @@ fn convolve(
 }
 
 /// Output rows `first..` of the whole batch, as many as `y` holds.
-fn convolve_rows(
+fn convolve_rows<T: Element>(
     shape: ConvShape,
-    source: &SourceMap<'_>,
-    panels: Panels<'_>,
+    source: &SourceMap<'_, T>,
+    panels: Panels<'_, T>,
     first: usize,
     epilogue: Epilogue<'_>,
     y: &mut [f32],

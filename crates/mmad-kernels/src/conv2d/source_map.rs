@@ -1,5 +1,7 @@
 //! The input map as the taps of a convolution see it.
 
+use pulp::bytemuck::{Pod, cast_slice, cast_slice_mut};
+
 use super::ConvShape;
 use crate::panels::PanelShape;
 use crate::partition::for_each_chunk;
@@ -52,21 +54,21 @@ impl Taps {
 }
 
 /// The input map, copied with a border where that is faster.
-pub(super) struct SourceMap<'a> {
+pub(super) struct SourceMap<'a, T = f32> {
     shape: ConvShape,
     pub(super) taps: Taps,
-    values: MapValues<'a>,
+    values: MapValues<'a, T>,
     row_len: usize,
 }
 
-enum MapValues<'a> {
-    Borrowed(&'a [f32]),
+enum MapValues<'a, T> {
+    Borrowed(&'a [T]),
     Bordered(Scratch),
 }
 
-impl<'a> SourceMap<'a> {
-    /// Views `x`, `[batch, height, width, in_channels]`.
-    pub(super) fn new(shape: ConvShape, x: &'a [f32]) -> Self {
+impl<'a, T: Pod + Send + Sync> SourceMap<'a, T> {
+    /// Views `x`, `[batch, height, width, in_channels]`, whose elements take 32 bits.
+    pub(super) fn new(shape: ConvShape, x: &'a [T]) -> Self {
         let taps = Taps::of(shape);
         let plain_len = shape.width * shape.in_channels;
         match taps {
@@ -77,13 +79,14 @@ impl<'a> SourceMap<'a> {
                 let border = shape.padding * shape.in_channels;
                 let row_len = plain_len + 2 * border;
                 let mut copy = scratch::take(shape.batch * shape.height * row_len);
-                for_each_chunk(&mut copy, (shape.height * row_len).max(1), |picture, copy| {
+                let elements: &mut [T] = cast_slice_mut(&mut copy);
+                for_each_chunk(elements, (shape.height * row_len).max(1), |picture, copy| {
                     let x = &x[picture * shape.height * plain_len..];
                     for (to, from) in copy.chunks_exact_mut(row_len).zip(x.chunks_exact(plain_len))
                     {
-                        to[..border].fill(0.0);
+                        to[..border].fill(T::zeroed());
                         to[border..border + plain_len].copy_from_slice(from);
-                        to[border + plain_len..].fill(0.0);
+                        to[border + plain_len..].fill(T::zeroed());
                     }
                 });
                 Self { shape, taps, values: MapValues::Bordered(copy), row_len }
@@ -91,16 +94,21 @@ impl<'a> SourceMap<'a> {
         }
     }
 
-    fn values(&self) -> &[f32] {
+    fn values(&self) -> &[T] {
         match &self.values {
             MapValues::Borrowed(values) => values,
-            MapValues::Bordered(copy) => copy,
+            MapValues::Bordered(copy) => cast_slice(copy),
         }
     }
 
     /// What `tap` reads for the output pixels of row `out_row` of picture `picture`, or nothing
     /// when it lies above or below the map.
-    pub(super) fn tap_row(&self, picture: usize, out_row: usize, tap: usize) -> Option<TapRow<'_>> {
+    pub(super) fn tap_row(
+        &self,
+        picture: usize,
+        out_row: usize,
+        tap: usize,
+    ) -> Option<TapRow<'_, T>> {
         let shape = self.shape;
         let (tap_row, tap_column) = match self.taps {
             Taps::PerPosition => (tap / shape.kernel, tap % shape.kernel),
@@ -121,7 +129,7 @@ impl<'a> SourceMap<'a> {
         &'b self,
         picture: usize,
         out_row: usize,
-        rows: &mut Vec<TapRow<'b>>,
+        rows: &mut Vec<TapRow<'b, T>>,
     ) {
         rows.clear();
         let taps = self.taps.panel_shape(self.shape).taps;

@@ -242,7 +242,7 @@ struct PackedProjection<M> {
     to_states: Vec<PackedWeight<M>>,
 }
 
-impl<M: PanelMemory> PackedProjection<M> {
+impl<M: PanelMemory<f32>> PackedProjection<M> {
     fn new(shape: Ss2dShape, projection: &[f32]) -> Self {
         let depth = shape.channels;
         let pack = |outputs: usize, values: &[f32]| {
@@ -270,7 +270,11 @@ pub(super) struct Projections<'a> {
 }
 
 impl<'a> Projections<'a> {
-    fn new<M: PanelMemory>(shape: Ss2dShape, u: &[f32], packed: &'a PackedProjection<M>) -> Self {
+    fn new<M: PanelMemory<f32>>(
+        shape: Ss2dShape,
+        u: &[f32],
+        packed: &'a PackedProjection<M>,
+    ) -> Self {
         let steps = steps_shape(shape);
         let mut dt_r = scratch::take(steps.rows * steps.outputs);
         multiply(u, packed.to_steps.panels(), &Epilogue::default(), &mut dt_r);

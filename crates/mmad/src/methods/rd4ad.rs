@@ -24,7 +24,7 @@ use crate::nn::{
 };
 use crate::params::{Builder, InitRule, ParamSet, Scope};
 use crate::recipe::Recipe;
-use crate::run_file::{Preset, RunConfig, Schedule, TrainConfig};
+use crate::run_file::{EncoderConfig, Preset, RunConfig, Schedule, TrainConfig};
 use crate::train::adamw::AdamWConfig;
 use crate::unfit::{require, require_in};
 
@@ -102,7 +102,8 @@ fn build(config: &RunConfig, device: &Device) -> Result<Box<dyn Method>, BuildEr
     let fits = decoder_blocks.iter().all(|number| blocks.contains(number));
     let value = format!("{decoder_blocks:?}");
     require(fits, "rd4ad.decoder_blocks", value, "three numbers from 1 to 64")?;
-    Ok(Box::new(Rd4ad::new(&config.rd4ad, config.encoder.arch, config.seed, device)))
+    config.encoder.fits(device)?;
+    Ok(Box::new(Rd4ad::new(&config.rd4ad, &config.encoder, config.seed, device)))
 }
 
 /// Encoder, embedding and decoder.
@@ -116,12 +117,14 @@ pub struct Rd4ad {
 
 impl Rd4ad {
     /// Builds it with fresh weights; the encoder's are to be loaded before use.
-    pub fn new(config: &Rd4adConfig, encoder: Arch, seed: u64, device: &Device) -> Self {
+    pub fn new(config: &Rd4adConfig, encoder: &EncoderConfig, seed: u64, device: &Device) -> Self {
         let builder = Builder::new(device, ChaCha8Rng::seed_from_u64(seed));
         let root = builder.root(InitRule::Fuser);
-        let channels = encoder.channels();
+        let EncoderConfig { arch, precision, .. } = *encoder;
+        let channels = arch.channels();
+        let frozen = root.sub("net_t").frozen().with_precision(precision);
         Self {
-            encoder: Backbone::new(&root.sub("net_t").frozen(), encoder),
+            encoder: Backbone::new(&frozen, arch),
             embedding: Embedding::new(&root.sub("mff_oce"), channels, config),
             decoder: Decoder::new(&root.sub("net_s"), channels, config.decoder_blocks),
             params: builder.finish(),

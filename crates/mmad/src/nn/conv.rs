@@ -1,6 +1,7 @@
 //! Convolutions, channels last.
 
 use burn::tensor::Tensor;
+use mmad_kernels::precision::Precision;
 
 use super::derived::Derived;
 use crate::ops::{self, ConvOptions2d, FoldedConv};
@@ -55,6 +56,7 @@ pub struct Conv2d {
     bias: Option<Weight<1>>,
     options: ConvOptions2d,
     packed: Derived<FoldedConv>,
+    precision: Precision,
 }
 
 impl Conv2d {
@@ -67,6 +69,7 @@ impl Conv2d {
             bias: has_bias.then(|| scope.weight("bias", [n_out], bias)),
             options: ConvOptions2d { stride, padding: dilation * (kernel / 2), dilation },
             packed: Derived::default(),
+            precision: scope.precision(),
         }
     }
 
@@ -86,9 +89,8 @@ impl Conv2d {
         self.packed.get(self.version(), || {
             let weight = self.weight();
             let [n_out, ..] = weight.dims();
-            let device = weight.device();
-            let (scale, shift) = (Tensor::ones([n_out], &device), Tensor::zeros([n_out], &device));
-            FoldedConv::new(weight, self.bias(), scale, shift, self.options)
+            let bias = self.bias().unwrap_or_else(|| Tensor::zeros([n_out], &weight.device()));
+            FoldedConv::new((weight, bias), self.options, Precision::F32)
         })
     }
 
@@ -118,6 +120,12 @@ impl Conv2d {
     /// Stride, padding and dilation.
     pub fn options(&self) -> ConvOptions2d {
         self.options
+    }
+
+    /// What its factors are rounded to where it is joined with the norm behind it. Alone it rounds
+    /// nothing.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 }
 

@@ -1,18 +1,23 @@
 //! The residual blocks of a residual network (He et al. 2016, "Deep Residual Learning").
 
 use burn::tensor::{Tensor, activation};
+use mmad_kernels::precision::Precision;
 
 use super::derived::Derived;
 use super::{Activation, BatchNorm, Conv2d, ConvConfig};
-use crate::ops::{self, FoldedConv};
+use crate::ops::{self, FoldedConv, RoundedConv};
 use crate::params::Scope;
 
 /// Convolution and the batch norm after it; one convolution when scoring.
+///
+/// Where the scope has another precision than `f32`, that one convolution rounds its factors. It is
+/// meant for frozen networks: training never rounds.
 #[derive(Debug, Clone)]
 pub struct ConvNorm {
     conv: Conv2d,
     norm: BatchNorm,
     folded: Derived<FoldedConv>,
+    rounded: Derived<RoundedConv>,
 }
 
 impl ConvNorm {
@@ -24,17 +29,17 @@ impl ConvNorm {
 
     /// Joins a convolution and a norm that were made before.
     pub fn of(conv: Conv2d, norm: BatchNorm) -> Self {
-        Self { conv, norm, folded: Derived::default() }
+        Self { conv, norm, folded: Derived::default(), rounded: Derived::default() }
     }
 
     /// # Shapes
     ///
     /// - `x`: `[b, h, w, n_in]`; output: `[b, h / stride, w / stride, n_out]`
     pub fn forward(&self, x: Tensor<4>, is_training: bool, activation: Activation) -> Tensor<4> {
-        if is_training || !ops::can_fold(&x) {
+        if is_training || self.is_in_two(&x) {
             return self.norm.forward(self.conv.forward(x), is_training, activation);
         }
-        let y = self.folded().forward(x, None, activation == Activation::Relu);
+        let y = self.forward_as_one(x, None, activation == Activation::Relu);
         if activation == Activation::Silu { ops::silu(y) } else { y }
     }
 
@@ -49,21 +54,34 @@ impl ConvNorm {
         residual: Tensor<4>,
         is_training: bool,
     ) -> Tensor<4> {
-        if is_training || !ops::can_fold(&x) {
+        if is_training || self.is_in_two(&x) {
             let y = self.norm.forward(self.conv.forward(x), is_training, Activation::None);
             return activation::relu(y + residual);
         }
-        self.folded().forward(x, Some(residual), true)
+        self.forward_as_one(x, Some(residual), true)
     }
 
-    /// Convolution and norm as one, made anew only after a tensor was replaced.
-    fn folded(&self) -> FoldedConv {
+    /// Whether scoring takes two operations: nothing is rounded, and no kernel does both.
+    fn is_in_two(&self, x: &Tensor<4>) -> bool {
+        self.conv.precision() == Precision::F32 && !ops::can_fold(x)
+    }
+
+    /// Scoring as one convolution, made anew only after a tensor was replaced.
+    fn forward_as_one(&self, x: Tensor<4>, residual: Option<Tensor<4>>, relu: bool) -> Tensor<4> {
         let version = self.conv.version() + self.norm.version();
-        self.folded.get(version, || {
+        let (options, precision) = (self.conv.options(), self.conv.precision());
+        let fold = || {
             let (scale, shift) = self.norm.scale_and_shift();
-            let options = self.conv.options();
-            FoldedConv::new(self.conv.weight(), self.conv.bias(), scale, shift, options)
-        })
+            ops::fold(self.conv.weight(), self.conv.bias(), scale, shift)
+        };
+        if ops::can_fold(&x) {
+            let make = || FoldedConv::new(fold(), options, precision);
+            return self.folded.get(version, make).forward(x, residual, relu);
+        }
+        let make = || RoundedConv::new(fold(), options, precision);
+        let y = self.rounded.get(version, make).forward(x);
+        let y = if let Some(residual) = residual { y + residual } else { y };
+        if relu { activation::relu(y) } else { y }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use mmad_kernels::conv2d::{ConvShape, PackedConv};
+use mmad_kernels::precision::Precision;
 
 use super::ConvOptions2d;
 use super::host_op::{HostOp, Input, call, runs_here};
@@ -24,28 +25,41 @@ pub fn can_fold<const D: usize>(x: &Tensor<D>) -> bool {
     runs_here(x) && !x.device().is_autodiff()
 }
 
+/// Folds `y · scale + shift` into a convolution: its weight and its bias.
+///
+/// # Shapes
+///
+/// - `weight` and the first output: `[n_out, n_in, k, k]`
+/// - `bias`, `scale`, `shift` and the second output: `[n_out]`
+pub fn fold(
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    scale: Tensor<1>,
+    shift: Tensor<1>,
+) -> (Tensor<4>, Tensor<1>) {
+    let bias = match bias {
+        Some(bias) => bias * scale.clone() + shift,
+        None => shift,
+    };
+    let [n_out, ..] = weight.dims();
+    (weight * scale.reshape([n_out, 1, 1, 1]), bias)
+}
+
 impl FoldedConv {
-    /// Folds `y · scale + shift` into a convolution.
+    /// Packs a convolution that [`fold`] made, and rounds its weight.
     ///
     /// # Shapes
     ///
-    /// - `weight`: `[n_out, n_in, k, k]`; `bias`, `scale`, `shift`: `[n_out]`
+    /// - `weight`: `[n_out, n_in, k, k]`; `bias`: `[n_out]`
     pub fn new(
-        weight: Tensor<4>,
-        bias: Option<Tensor<1>>,
-        scale: Tensor<1>,
-        shift: Tensor<1>,
+        (weight, bias): (Tensor<4>, Tensor<1>),
         options: ConvOptions2d,
+        precision: Precision,
     ) -> Self {
         let [out_channels, in_channels, kernel, _] = weight.dims();
         let values = |tensor: Tensor<1>| -> Vec<f32> {
             tensor.into_data().try_to_vec().expect("weights are f32")
         };
-        let bias = match bias {
-            Some(bias) => bias * scale.clone() + shift,
-            None => shift,
-        };
-        let weight = weight * scale.reshape([out_channels, 1, 1, 1]);
         let n_values = out_channels * in_channels * kernel * kernel;
         let weight = values(weight.reshape([n_values]));
         let ConvOptions2d { stride, padding, dilation } = options;
@@ -60,10 +74,11 @@ impl FoldedConv {
             padding,
             dilation,
         };
-        Self { packed: Arc::new(PackedConv::new(shape, &weight, Some(&values(bias)))) }
+        let packed = PackedConv::rounded(shape, &weight, Some(&values(bias)), precision);
+        Self { packed: Arc::new(packed) }
     }
 
-    /// The convolution, plus `residual` where given, then perhaps ReLU.
+    /// The convolution, its input rounded like its weight, plus `residual` where given, then perhaps ReLU.
     ///
     /// # Shapes
     ///

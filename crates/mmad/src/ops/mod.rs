@@ -15,6 +15,7 @@ mod packed;
 mod pool;
 pub mod profile;
 pub mod reference;
+mod rounded;
 mod scan;
 mod spare;
 
@@ -32,11 +33,12 @@ use mmad_kernels::orders::DirectionTable;
 use mmad_kernels::pool::MaxPoolShape;
 use mmad_kernels::scan::{SelectiveScanShape, Ss2dShape};
 
-pub use self::folded::{FoldedConv, can_fold};
+pub use self::folded::{FoldedConv, can_fold, fold};
 use self::host_op::{Input, call};
 pub(crate) use self::host_op::{runs_here, with_values};
 pub use self::macs::count_macs;
 pub use self::packed::{PackedLinear, PackedScan};
+pub use self::rounded::RoundedConv;
 
 /// Stride, padding and dilation of a dense convolution, equal in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -448,6 +450,7 @@ pub fn selective_scan(inputs: SelectiveScan) -> Tensor<3> {
 mod tests {
     use burn::tensor::Device;
     use mmad_kernels::orders::ScanOrder;
+    use mmad_kernels::precision::Precision;
 
     use super::*;
 
@@ -472,8 +475,10 @@ mod tests {
         assert_written(linear(x.clone(), some([9, 6]), None));
         assert_written(PackedLinear::new(some([9, 6]), None).forward(x.clone(), None));
         assert_written(conv2d(x.clone(), some([9, 6, 3, 3]), None, options));
-        let folded = FoldedConv::new(some([9, 6, 3, 3]), None, some([9]), some([9]), options);
-        assert_written(folded.forward(x.clone(), None, false));
+        for precision in [Precision::F32, Precision::Bf16, Precision::F16] {
+            let folded = FoldedConv::new((some([9, 6, 3, 3]), some([9])), options, precision);
+            assert_written(folded.forward(x.clone(), None, false));
+        }
         assert_written(depthwise_conv2d(x.clone(), some([6, 1, 5, 5]), None));
         assert_written(depthwise_conv2d_silu(x.clone(), some([5, 1, 3, 3]), None));
         assert_written(layer_norm(x.clone(), c(), c(), 1e-5));

@@ -5,7 +5,7 @@
 
 use burn::tensor::module::{conv2d as burn_conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
-use burn::tensor::{Int, Tensor, TensorData, activation};
+use burn::tensor::{DType, Int, Tensor, TensorData, activation};
 use mmad_kernels::activation::Activation;
 use mmad_kernels::orders::DirectionTable;
 
@@ -40,6 +40,18 @@ pub fn conv2d(
     let options = ConvOptions::new([stride; 2], [padding; 2], [dilation; 2], 1);
     let y = burn_conv2d(x.permute([0, 3, 1, 2]), weight, bias, options);
     y.permute([0, 2, 3, 1])
+}
+
+/// See [`super::RoundedConv`]: both factors rounded, products and sums as always.
+pub fn rounded_conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions2d,
+    to: DType,
+) -> Tensor<4> {
+    let round = |factor: Tensor<4>| factor.cast(to).cast(DType::F32);
+    conv2d(round(x), round(weight), bias, options)
 }
 
 /// See [`super::depthwise_conv2d`].

@@ -6,6 +6,7 @@ use mmad::methods::mmad::model::{Mmad, MmadConfig, reconstruction_loss};
 use mmad::mode::{Mode, TrainStep};
 use mmad::ops::{SelectiveScan, selective_scan};
 use mmad::params::Param;
+use mmad::run_file::EncoderConfig;
 use mmad::train::adamw::{AdamWConfig, Moments, Update};
 use mmad::train::optimiser::Optimiser;
 
@@ -174,7 +175,7 @@ fn anomaly_map() {
 }
 
 fn paper_model() -> Mmad {
-    Mmad::new(&MmadConfig::default(), Arch::Resnet34, 0, &Device::flex()).unwrap()
+    Mmad::new(&MmadConfig::default(), &EncoderConfig::default(), 0, &Device::flex()).unwrap()
 }
 
 /// The whole model at 256x256, scoring one picture as the product does.

@@ -110,6 +110,7 @@ fn measure(
         "what": what,
         "method": config.method,
         "encoder": config.encoder.arch.name(),
+        "encoder_precision": config.encoder.precision.name(),
         "height_px": config.data.height_px,
         "width_px": config.data.width_px,
         "batch": batch,
@@ -137,11 +138,12 @@ fn show(
     output: &mut Output,
 ) -> Result<(), Failure> {
     output.line(&format!(
-        "{what} of {batch} at {} x {} px, {} with {}, {} threads",
+        "{what} of {batch} at {} x {} px, {} with {} in {}, {} threads",
         config.data.height_px,
         config.data.width_px,
         config.method,
         config.encoder.arch.name(),
+        config.encoder.precision.name(),
         rayon::current_num_threads()
     ))?;
     let (min_ms, p50_ms) = (1000.0 * latency.min_s(), 1000.0 * latency.p50_s());

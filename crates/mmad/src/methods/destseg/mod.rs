@@ -26,7 +26,7 @@ use crate::mode::TrainStep;
 use crate::nn::{Corners, resize};
 use crate::params::{Builder, InitRule, ParamSet};
 use crate::recipe::Recipe;
-use crate::run_file::{Preset, RunConfig, Schedule, TrainConfig};
+use crate::run_file::{EncoderConfig, Preset, RunConfig, Schedule, TrainConfig};
 use crate::train::optimiser::{Group, Rule};
 use crate::unfit::{require, require_in};
 
@@ -153,7 +153,8 @@ fn build(config: &RunConfig, device: &Device) -> Result<Box<dyn Method>, BuildEr
     let painted = config.paint.validate();
     let error = painted.as_ref().err().map(ToString::to_string).unwrap_or_default();
     require(painted.is_ok(), "paint", error, "values in their ranges")?;
-    Ok(Box::new(Destseg::new(*own, config.encoder.arch, config.seed, device)))
+    config.encoder.fits(device)?;
+    Ok(Box::new(Destseg::new(*own, &config.encoder, config.seed, device)))
 }
 
 /// Teacher, student and head.
@@ -176,14 +177,16 @@ const HEAD_PHASE: usize = 1;
 
 impl Destseg {
     /// Builds it with fresh weights; the teacher's are to be loaded before use.
-    pub fn new(config: DestsegConfig, teacher: Arch, seed: u64, device: &Device) -> Self {
+    pub fn new(config: DestsegConfig, teacher: &EncoderConfig, seed: u64, device: &Device) -> Self {
+        let EncoderConfig { arch, precision, .. } = *teacher;
         let builder = Builder::new(device, ChaCha8Rng::seed_from_u64(seed));
         let root = builder.root(InitRule::Fuser);
-        let channels = teacher.channels();
+        let channels = arch.channels();
+        let frozen = root.sub("net_t").frozen().with_precision(precision);
         let n_in = resnet_channels(config.student)[3];
         let (student, segmentation) = (root.sub(STUDENT), root.sub("segmentation_net"));
         let made = Self {
-            teacher: Backbone::new(&root.sub("net_t").frozen(), teacher),
+            teacher: Backbone::new(&frozen, arch),
             student_encoder: Resnet::new(&student.sub("encoder"), config.student),
             student_decoder: StudentDecoder::new(&student, n_in, channels),
             head: SegmentationHead::new(&segmentation, channels.iter().sum(), config.width),

@@ -64,7 +64,8 @@ fn recipe(preset: Preset) -> Option<RunConfig> {
 }
 
 fn build(config: &RunConfig, device: &Device) -> Result<Box<dyn Method>, BuildError> {
-    Ok(Box::new(Mmad::new(&config.mmad, config.encoder.arch, config.seed, device)?))
+    config.encoder.fits(device)?;
+    Ok(Box::new(Mmad::new(&config.mmad, &config.encoder, config.seed, device)?))
 }
 
 impl Method for Mmad {

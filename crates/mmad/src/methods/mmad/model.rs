@@ -15,6 +15,7 @@ use crate::mode::{Mode, TrainStep};
 use crate::ops;
 use crate::params::{Builder, Init, InitRule, ParamSet, Scope, Weight};
 use crate::projection::{mean_and_scale, principal_directions};
+use crate::run_file::EncoderConfig;
 
 /// What a run file says about MMAD; the defaults are the paper's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -226,11 +227,12 @@ impl Mmad {
     /// [`ConfigError`] as of [`MmadConfig::validate`].
     pub fn new(
         config: &MmadConfig,
-        encoder: Arch,
+        encoder: &EncoderConfig,
         seed: u64,
         device: &Device,
     ) -> Result<Self, ConfigError> {
-        config.validate(encoder)?;
+        let EncoderConfig { arch, precision, .. } = *encoder;
+        config.validate(arch)?;
         let (blocks, drop_path) = HmdConfig::schedule(&config.depths, config.drop_path)
             .map_err(|unknown| ConfigError::Depth(unknown.0))?;
         let [w0, w1, w2] = config.widths;
@@ -261,9 +263,10 @@ impl Mmad {
         let root = builder.root(InitRule::Decoder);
         let fuser_scope = root.sub("mamba_fuser").with_rule(InitRule::Fuser);
         let encoder_scope = root.sub("net_t").with_rule(InitRule::Fuser).frozen();
+        let encoder_scope = encoder_scope.with_precision(precision);
         Ok(Self {
-            encoder: Backbone::new(&encoder_scope, encoder),
-            projections: projections(&root, encoder, config.widths),
+            encoder: Backbone::new(&encoder_scope, arch),
+            projections: projections(&root, arch, config.widths),
             standards: standards(&root, config),
             dmf: Dmf::new(&fuser_scope, &dmf),
             hmd: Hmd::new(&root.sub("net_s"), &hmd),

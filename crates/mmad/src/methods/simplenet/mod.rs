@@ -24,7 +24,7 @@ use crate::mode::TrainStep;
 use crate::nn::{Activation, BatchNorm, Corners, Linear, resize};
 use crate::params::{Builder, Init, InitRule, ParamSet, Scope};
 use crate::recipe::Recipe;
-use crate::run_file::{Preset, RunConfig, Schedule, TrainConfig};
+use crate::run_file::{EncoderConfig, Preset, RunConfig, Schedule, TrainConfig};
 use crate::train::adamw::AdamWConfig;
 use crate::train::optimiser::{Group, Rule};
 use crate::unfit::{require, require_in};
@@ -140,7 +140,8 @@ fn build(config: &RunConfig, device: &Device) -> Result<Box<dyn Method>, BuildEr
             ("simplenet.discriminator_decay", own.discriminator_decay),
         ],
     )?;
-    Ok(Box::new(Simplenet::new(*own, config.encoder.arch, config.seed, device)))
+    config.encoder.fits(device)?;
+    Ok(Box::new(Simplenet::new(*own, &config.encoder, config.seed, device)))
 }
 
 /// Encoder, projection and discriminator.
@@ -158,12 +159,19 @@ const DISCRIMINATOR: &str = "discriminator";
 
 impl Simplenet {
     /// Builds it with fresh weights; the encoder's are to be loaded before use.
-    pub fn new(config: SimplenetConfig, arch: Arch, seed: u64, device: &Device) -> Self {
+    pub fn new(
+        config: SimplenetConfig,
+        encoder: &EncoderConfig,
+        seed: u64,
+        device: &Device,
+    ) -> Self {
+        let EncoderConfig { arch, precision, .. } = *encoder;
         let builder = Builder::new(device, ChaCha8Rng::seed_from_u64(seed));
         let root = builder.root(InitRule::Fuser);
         let (projection, discriminator) = (root.sub(PROJECTION), root.sub(DISCRIMINATOR));
+        let frozen = root.sub("net_t").frozen().with_precision(precision);
         Self {
-            encoder: Backbone::new(&root.sub("net_t").frozen(), arch),
+            encoder: Backbone::new(&frozen, arch),
             judge: Judge::new(&projection, &discriminator, config.channels, config.hidden),
             params: builder.finish(),
             config,

@@ -27,7 +27,7 @@ use crate::mode::{Mode, TrainStep};
 use crate::nn::{Corners, resize};
 use crate::params::{Builder, InitRule, ParamSet};
 use crate::recipe::Recipe;
-use crate::run_file::{Preset, RunConfig, TrainConfig};
+use crate::run_file::{EncoderConfig, Preset, RunConfig, TrainConfig};
 use crate::train::optimiser::{Group, Rule};
 use crate::unfit::{require, require_in};
 
@@ -147,6 +147,7 @@ fn build(config: &RunConfig, device: &Device) -> Result<Box<dyn Method>, BuildEr
     )?;
     let want = "a share from 0 up to, not including, 1";
     require_in(&(0.0..1.0), want, &[("uniad.dropout", own.dropout)])?;
+    config.encoder.fits(device)?;
     Ok(Box::new(Uniad::new(config, device)))
 }
 
@@ -166,7 +167,7 @@ impl Uniad {
         let own = config.uniad;
         let builder = Builder::new(device, ChaCha8Rng::seed_from_u64(config.seed));
         let root = builder.root(InitRule::Xavier);
-        let arch = config.encoder.arch;
+        let EncoderConfig { arch, precision, .. } = config.encoder;
         let stride = STRIDES[2];
         let grid = [config.data.height_px / stride, config.data.width_px / stride];
         let transformer = TransformerConfig {
@@ -184,6 +185,7 @@ impl Uniad {
             reach: grid.map(|side| reach(own.neighbour_share, side)),
         };
         let frozen = root.sub("net_t").with_rule(InitRule::Fuser).frozen();
+        let frozen = frozen.with_precision(precision);
         let encoder = Backbone::new(&frozen, arch);
         let rebuilder = Rebuilder::new(&root.sub("net_ad"), rebuilder);
         let params = builder.finish();
