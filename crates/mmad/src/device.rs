@@ -75,11 +75,19 @@ impl DeviceError {
             Self::Unknown { .. } => {
                 "the devices are: cpu, auto, vulkan, cuda; `vulkan:1` is the second one".to_owned()
             }
-            Self::NotBuilt { asked } => format!(
-                "build it with `cargo build --release -p mmad-cli --features {}`, or use \
-                 `--device cpu`",
-                if matches!(asked, DeviceChoice::Cuda(_)) { "cuda" } else { "wgpu" }
-            ),
+            Self::NotBuilt { asked: DeviceChoice::Cuda(_) } => {
+                "the feature `cuda` is untested; NVIDIA GPUs run through Vulkan too: use \
+                 `--device vulkan` in a build with `--features wgpu`, or `--device cpu`"
+                    .to_owned()
+            }
+            Self::NotBuilt { .. } => {
+                "build it with `cargo build --release -p mmad-cli --features wgpu`, or use \
+                 `--device cpu`"
+                    .to_owned()
+            }
+            Self::Missing { found, .. } if !found.is_empty() => {
+                "use one of those, or `--device cpu`".to_owned()
+            }
             Self::Missing { asked: DeviceChoice::Vulkan(_), .. } => {
                 "install a Vulkan driver of the GPU's maker, see with `vulkaninfo --summary` what it \
                  finds, or use `--device cpu`"
@@ -279,5 +287,16 @@ mod tests {
         let error = DeviceChoice::Vulkan(0).open().unwrap_err();
         assert_eq!(error.to_string(), "this program was built without support for `vulkan`");
         assert!(error.hint().unwrap().contains("--features wgpu"));
+    }
+
+    #[test]
+    fn a_number_too_high_points_at_the_devices_that_are_there() {
+        let found = vec!["vulkan:0".to_owned()];
+        let error = DeviceError::Missing { asked: DeviceChoice::Vulkan(7), found };
+        let text = "there is no device `vulkan:7` on this machine; found: vulkan:0";
+        assert_eq!(error.to_string(), text);
+        assert_eq!(error.hint().unwrap(), "use one of those, or `--device cpu`");
+        let none = DeviceError::Missing { asked: DeviceChoice::Vulkan(0), found: Vec::new() };
+        assert!(none.hint().unwrap().contains("vulkaninfo"));
     }
 }

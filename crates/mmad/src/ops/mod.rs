@@ -428,7 +428,8 @@ pub struct SelectiveScan {
 /// Selective scan in its general form: `h = exp(dt A) h + dt B u`, `y = C h + D u` with
 /// `dt = softplus(delta + delta_bias)`; channels are split evenly over the groups of `b` and `c`.
 ///
-/// Source: Gu and Dao 2023, "Mamba", equation 2.
+/// Source: Gu and Dao 2023, "Mamba", equation 2. No method scans by it: MMAD's scans are [`ss2d`]. It is
+/// compared with the reference implementation's, and has no kernel for GPUs: there the twin runs.
 ///
 /// # Shapes
 ///

@@ -106,16 +106,17 @@ impl Case {
 }
 
 /// Odd sizes, sequences that fill no chunk or several, channels that fill no cube or several, and
-/// every number of directions.
+/// every number of directions. Few different numbers of states and ranks, because a software driver
+/// takes seconds to compile the kernels of each.
 fn cases() -> Vec<Case> {
     vec![
-        Case::new([1, 3, 5, 7], [2, 1, 1], ScanOrder::Sweep),
         Case::new([2, 9, 13, 33], [4, 2, 5], ScanOrder::Hilbert),
-        Case::new([1, 16, 16, 64], [8, 4, 16], ScanOrder::Zigzag),
+        Case::new([2, 11, 17, 70], [8, 2, 5], ScanOrder::Scan),
+        Case::new([2, 1, 1, 3], [2, 2, 5], ScanOrder::Sweep),
+        Case::new([1, 16, 16, 64], [8, 1, 16], ScanOrder::Zigzag),
         Case::new([3, 8, 8, 32], [8, 1, 16], ScanOrder::Zorder),
-        Case::new([2, 11, 17, 70], [8, 3, 4], ScanOrder::Scan),
-        Case::new([1, 13, 10, 129], [2, 8, 26], ScanOrder::Hilbert),
-        Case::new([2, 1, 1, 3], [2, 2, 2], ScanOrder::Sweep),
+        Case::new([1, 3, 5, 7], [2, 1, 1], ScanOrder::Sweep),
+        Case::new([1, 13, 10, 129], [2, 1, 26], ScanOrder::Hilbert),
     ]
 }
 
@@ -148,7 +149,7 @@ fn scanning_twice_gives_the_same_bits() {
 #[test]
 fn scoring_gives_what_training_gives() {
     let Some(gpu) = gpu() else { return };
-    let case = &cases()[1];
+    let case = &cases()[0];
     let Ss2dShape { batch, pixels, channels, directions, rank, states } = case.shape;
     let data = |i: usize, shape: &[usize]| TensorData::new(case.inputs[i].clone(), shape);
     let y = ops::ss2d(
@@ -170,7 +171,7 @@ fn scoring_gives_what_training_gives() {
 #[test]
 fn extreme_steps_stay_exact() {
     let Some(gpu) = gpu() else { return };
-    let mut case = Case::new([1, 4, 4, 5], [2, 1, 3], ScanOrder::Sweep);
+    let mut case = Case::new([1, 4, 4, 5], [2, 2, 5], ScanOrder::Sweep);
     case.inputs[3] = (0..10).map(|i| -9.0 + 11.0 * i as f32).collect();
     let ((y, grads), (wanted_y, wanted)) = (case.run(&gpu), case.reference());
     assert_close("y", &y, &wanted_y, TOLERANCE);

@@ -16,7 +16,7 @@ use mmad_kernels::orders::DirectionTable;
 use mmad_kernels::scan::Ss2dShape;
 
 use super::carry::sum_terms;
-use super::math::SizesLaunch;
+use super::lane::ScanLaunch;
 
 /// Units of a cube, one channel each. Two warps: few units idle behind the last channel, and the
 /// partial sums over channels fit the 16 KiB of shared memory that every Vulkan driver has.
@@ -78,32 +78,49 @@ impl Inputs {
         Plan { shape: self.shape, chunk, block }
     }
 
-    pub(super) fn u(&self) -> BufferArg {
-        self.tensors[0].clone().into_buffer_arg()
+    /// What every kernel reads. A kernel that has no use for one of the buffers leaves it alone.
+    pub(super) fn scan(&self, plan: &Plan) -> ScanLaunch {
+        let Ss2dShape { pixels, channels, directions, rank, states, .. } = self.shape;
+        let [u, projected, dt_weight, dt_bias, a_log, d_skip] =
+            self.tensors.clone().map(CubeTensor::into_buffer_arg);
+        ScanLaunch::new(
+            u,
+            projected,
+            self.orders.clone().into_buffer_arg(),
+            dt_weight,
+            dt_bias,
+            a_log,
+            d_skip,
+            pixels,
+            channels,
+            directions,
+            plan.chunk,
+            plan.chunks(),
+            rank,
+            states,
+        )
     }
 
-    pub(super) fn projected(&self) -> BufferArg {
-        self.tensors[1].clone().into_buffer_arg()
+    /// To be filled: `n` values per chunk of every sequence and channel,
+    /// `[b, directions, chunks, n, channels]`.
+    pub(super) fn of_borders(&self, plan: &Plan, n: usize) -> CubeTensor {
+        self.empty([plan.sequences() * plan.chunks(), n, self.shape.channels])
     }
 
-    pub(super) fn dt_weight(&self) -> BufferArg {
-        self.tensors[2].clone().into_buffer_arg()
+    /// To be filled: the states of every border.
+    pub(super) fn of_states(&self, plan: &Plan) -> CubeTensor {
+        self.of_borders(plan, self.shape.states)
     }
 
-    pub(super) fn dt_bias(&self) -> BufferArg {
-        self.tensors[3].clone().into_buffer_arg()
+    /// To be filled: a map per direction, `[b, directions, pixels, channels]`.
+    pub(super) fn of_directions(&self, plan: &Plan) -> CubeTensor {
+        self.empty([plan.sequences(), self.shape.pixels, self.shape.channels])
     }
 
-    pub(super) fn a_log(&self) -> BufferArg {
-        self.tensors[4].clone().into_buffer_arg()
-    }
-
-    pub(super) fn d_skip(&self) -> BufferArg {
-        self.tensors[5].clone().into_buffer_arg()
-    }
-
-    pub(super) fn orders(&self) -> BufferArg {
-        self.orders.clone().into_buffer_arg()
+    /// The sum of such maps, `[b, pixels, channels]`.
+    pub(super) fn sum_of_directions(&self, maps: CubeTensor) -> CubeTensor {
+        let Ss2dShape { batch, pixels, channels, directions, .. } = self.shape;
+        self.sum(maps, directions, [batch, pixels, channels])
     }
 }
 
@@ -150,11 +167,6 @@ impl Plan {
     pub(super) fn carry_cubes(&self) -> CubeCount {
         let width = self.shape.channels * self.shape.states;
         CubeCount::Static(width.div_ceil(self.block) as u32, 1, self.sequences() as u32)
-    }
-
-    pub(super) fn sizes(&self) -> SizesLaunch {
-        let Ss2dShape { pixels, channels, directions, .. } = self.shape;
-        SizesLaunch::new(pixels, channels, directions, self.chunk, self.chunks())
     }
 }
 

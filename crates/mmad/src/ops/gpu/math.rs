@@ -1,88 +1,12 @@
-//! The arithmetic of one step of a scan, shared by the kernels.
+//! Small functions that the kernels share.
 
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
-
-/// Sizes of a scan that a kernel reads at run time.
-#[derive(CubeType, CubeLaunch, Clone, Copy)]
-pub(super) struct Sizes {
-    /// Pixels of a map, `L`.
-    pub(super) pixels: usize,
-    /// Channels, `D`.
-    pub(super) channels: usize,
-    /// Directions, `K`.
-    pub(super) directions: usize,
-    /// Steps of a chunk; the last chunk of a sequence may be shorter.
-    pub(super) chunk: usize,
-    /// Chunks of a sequence.
-    pub(super) chunks: usize,
-}
-
-/// Where the unit stands: one channel of one chunk of one direction of one picture.
-#[derive(CubeType, Clone, Copy)]
-pub(super) struct Place {
-    pub(super) picture: usize,
-    pub(super) direction: usize,
-    /// Index of the chunk among those of all pictures and directions.
-    pub(super) border: usize,
-    /// A channel that exists, also for the units behind the last channel.
-    pub(super) channel: usize,
-    /// Index of the direction's channel in a weight: `direction · D + channel`.
-    pub(super) weight: usize,
-    /// First step of the chunk.
-    pub(super) start: usize,
-    /// Steps of the chunk.
-    pub(super) steps: usize,
-}
-
-/// The place of a unit whose cube is (block of channels, chunk, picture and direction).
-#[cube]
-pub(super) fn place(sizes: &Sizes) -> Place {
-    let sequence = CUBE_POS_Z as usize;
-    let direction = sequence % sizes.directions;
-    let chunk = CUBE_POS_Y as usize;
-    let start = chunk * sizes.chunk;
-    let channel = clamp_max(ABSOLUTE_POS_X as usize, sizes.channels - 1);
-    Place {
-        picture: sequence / sizes.directions,
-        direction,
-        border: sequence * sizes.chunks + chunk,
-        channel,
-        weight: direction * sizes.channels + channel,
-        start,
-        steps: clamp_max(sizes.chunk, sizes.pixels - start),
-    }
-}
 
 /// The smaller of both.
 #[cube]
 pub(super) fn clamp_max(x: usize, largest: usize) -> usize {
     select(x > largest, largest, x)
-}
-
-/// The pixel that step `step` of the chunk visits.
-#[cube]
-pub(super) fn pixel(orders: &[u32], sizes: &Sizes, place: &Place, step: usize) -> usize {
-    orders[place.direction * sizes.pixels + place.start + step] as usize
-}
-
-/// Index of the pixel's first projected number for the direction.
-#[cube]
-pub(super) fn row(sizes: &Sizes, place: &Place, pixel: usize, #[comptime] row_len: usize) -> usize {
-    ((place.picture * sizes.pixels + pixel) * sizes.directions + place.direction) * row_len
-}
-
-/// Index of the pixel's channel in a map.
-#[cube]
-pub(super) fn own(sizes: &Sizes, place: &Place, pixel: usize) -> usize {
-    (place.picture * sizes.pixels + pixel) * sizes.channels + place.channel
-}
-
-/// Index of the pixel's channel in maps of every direction, `[b, directions, pixels, channels]`.
-#[cube]
-pub(super) fn own_part(sizes: &Sizes, place: &Place, pixel: usize) -> usize {
-    let sequence = place.picture * sizes.directions + place.direction;
-    (sequence * sizes.pixels + pixel) * sizes.channels + place.channel
 }
 
 /// `n` neighbouring values in registers.
@@ -105,34 +29,6 @@ pub(super) fn zeros(#[comptime] n: usize) -> Array<f32> {
         held[i] = 0.0;
     }
     held
-}
-
-/// The state matrix of a channel: `-exp(a_log)`.
-#[cube]
-pub(super) fn rates(a_log: &[f32], place: &Place, #[comptime] states: usize) -> Array<f32> {
-    let mut rates = Array::<f32>::new(states);
-    #[unroll]
-    for n in 0..states {
-        rates[n] = 0.0 - a_log[place.weight * states + n].exp();
-    }
-    rates
-}
-
-/// The step size before softplus.
-#[cube]
-pub(super) fn raw_step(
-    projected: &[f32],
-    row: usize,
-    weight: &Array<f32>,
-    bias: f32,
-    #[comptime] rank: usize,
-) -> f32 {
-    let mut sum = bias;
-    #[unroll]
-    for r in 0..rank {
-        sum += weight[r] * projected[row + r];
-    }
-    sum
 }
 
 /// `ln(1 + exp(x))`, as exact for small steps as for large ones.

@@ -13,6 +13,7 @@
 
 mod buffers;
 mod carry;
+mod lane;
 mod math;
 mod scan_backward;
 mod scan_forward;

@@ -17,12 +17,9 @@ use burn_cubecl::{CubeBackend, cubecl};
 use cubecl::prelude::*;
 
 use super::buffers::Inputs;
-use super::carry::carry_over;
-use super::math::{
-    Sizes, clamp_max, own, own_part, pixel, place, rates, raw_step, registers, row, sigmoid,
-    softplus, zeros,
-};
-use super::scan_forward::chunk_starts;
+use super::carry::{carry, chunk_starts};
+use super::lane::{Scan, advance, b, c, decay, lane, load, own, own_part, step, store};
+use super::math::{clamp_max, sigmoid, zeros};
 
 /// Steps of a chunk. Shorter than forward, because a unit keeps that many states.
 const CHUNK: usize = 32;
@@ -32,69 +29,42 @@ const CHUNK: usize = 32;
 pub(super) fn backward(inputs: &Inputs, grad: CubeTensor) -> [CubeTensor; 6] {
     let plan = inputs.plan(CHUNK);
     let shape = inputs.shape;
-    let borders = plan.sequences() * plan.chunks();
     let grad = into_contiguous(grad);
     let (starts, step_sums) = chunk_starts(inputs, &plan);
 
-    let adjoints = inputs.empty([borders, shape.states, shape.channels]);
+    let adjoints = inputs.of_states(&plan);
     chunk_adjoints::launch(
         inputs.client(),
         plan.cubes(),
         plan.units(),
+        inputs.scan(&plan),
         grad.clone().into_buffer_arg(),
-        inputs.projected(),
-        inputs.orders(),
-        inputs.dt_weight(),
-        inputs.dt_bias(),
-        inputs.a_log(),
         adjoints.clone().into_buffer_arg(),
-        plan.sizes(),
-        shape.rank,
-        shape.states,
     );
-    carry_over::launch(
-        inputs.client(),
-        plan.carry_cubes(),
-        plan.units(),
-        adjoints.clone().into_buffer_arg(),
-        step_sums.into_buffer_arg(),
-        inputs.a_log(),
-        plan.sizes(),
-        shape.states,
-        true,
-    );
+    carry(inputs, &plan, &adjoints, &step_sums, true);
 
     let n_params = shape.states + shape.rank + 2;
     let rows = shape.batch * shape.pixels * shape.directions;
-    let of_u = inputs.empty([plan.sequences(), shape.pixels, shape.channels]);
+    let of_u = inputs.of_directions(&plan);
     let of_rows = inputs.empty([plan.blocks(), rows, shape.row()]);
-    let of_params = inputs.empty([borders, n_params, shape.channels]);
+    let of_params = inputs.of_borders(&plan, n_params);
     unscan_chunks::launch(
         inputs.client(),
         plan.cubes(),
         plan.units(),
+        inputs.scan(&plan),
         grad.into_buffer_arg(),
-        inputs.u(),
-        inputs.projected(),
-        inputs.orders(),
-        inputs.dt_weight(),
-        inputs.dt_bias(),
-        inputs.a_log(),
-        inputs.d_skip(),
         starts.into_buffer_arg(),
         adjoints.into_buffer_arg(),
         of_u.clone().into_buffer_arg(),
         of_rows.clone().into_buffer_arg(),
         of_params.clone().into_buffer_arg(),
-        plan.sizes(),
         rows,
-        shape.rank,
-        shape.states,
         CHUNK,
         plan.block(),
     );
 
-    let grad_u = inputs.sum(of_u, shape.directions, [shape.batch, shape.pixels, shape.channels]);
+    let grad_u = inputs.sum_of_directions(of_u);
     let grad_projected = inputs.sum(of_rows, plan.blocks(), [1, rows, shape.row()]);
     let by_sequence =
         inputs.sum(of_params, plan.chunks(), [plan.sequences(), n_params, shape.channels]);
@@ -128,42 +98,23 @@ fn reshape<const D: usize>(tensor: CubeTensor, shape: [usize; D]) -> CubeTensor 
 ///
 /// - `adjoints`: `[b, directions, chunks, states, channels]`, written
 #[cube(launch)]
-fn chunk_adjoints(
-    grad: &[f32],
-    projected: &[f32],
-    orders: &[u32],
-    dt_weight: &[f32],
-    dt_bias: &[f32],
-    a_log: &[f32],
-    adjoints: &mut [f32],
-    sizes: &Sizes,
-    #[comptime] rank: usize,
-    #[comptime] states: usize,
-) {
-    if ABSOLUTE_POS_X as usize >= sizes.channels {
+fn chunk_adjoints(scan: &Scan, grad: &[f32], adjoints: &mut [f32]) {
+    if ABSOLUTE_POS_X as usize >= scan.channels {
         terminate!();
     }
-    let place = place(sizes);
-    let row_len = comptime!(rank + 2 * states);
-    let weight = registers(dt_weight, place.weight * rank, rank);
-    let bias = dt_bias[place.weight];
-    let rates = rates(a_log, &place, states);
+    let lane = lane(scan);
+    let states = comptime!(scan.states);
     let mut adjoint = zeros(states);
-    for visited in 0..place.steps {
-        let at = pixel(orders, sizes, &place, place.steps - 1 - visited);
-        let row = row(sizes, &place, at, row_len);
-        let dt = softplus(raw_step(projected, row, &weight, bias, rank));
-        let gy = grad[own(sizes, &place, at)];
+    for visited in 0..lane.steps {
+        let step = step(scan, &lane, lane.steps - 1 - visited);
+        let gy = grad[own(scan, &lane, &step)];
         #[unroll]
         for n in 0..states {
-            let here = adjoint[n] + projected[row + rank + states + n] * gy;
-            adjoint[n] = (dt * rates[n]).exp() * here;
+            let here = adjoint[n] + c(scan, &step, n) * gy;
+            adjoint[n] = decay(&lane, &step, n) * here;
         }
     }
-    #[unroll]
-    for n in 0..states {
-        adjoints[(place.border * states + n) * sizes.channels + place.channel] = adjoint[n];
-    }
+    store(adjoints, scan, &lane, &adjoint);
 }
 
 /// The gradients of every direction of every picture, before they are summed.
@@ -177,56 +128,36 @@ fn chunk_adjoints(
 ///   `a_log`, `dt_weight`, `dt_bias` and `d_skip`
 #[cube(launch)]
 fn unscan_chunks(
+    scan: &Scan,
     grad: &[f32],
-    u: &[f32],
-    projected: &[f32],
-    orders: &[u32],
-    dt_weight: &[f32],
-    dt_bias: &[f32],
-    a_log: &[f32],
-    d_skip: &[f32],
     starts: &[f32],
     adjoints: &[f32],
     of_u: &mut [f32],
     of_rows: &mut [f32],
     of_params: &mut [f32],
-    sizes: &Sizes,
     rows: usize,
-    #[comptime] rank: usize,
-    #[comptime] states: usize,
     #[comptime] longest: usize,
     #[comptime] block: usize,
 ) {
     // Units behind the last channel go along, because all units of a cube meet at every step; they
     // repeat the last channel, and nothing of theirs is summed or written.
-    let exists = (ABSOLUTE_POS_X as usize) < sizes.channels;
+    let exists = (ABSOLUTE_POS_X as usize) < scan.channels;
     let unit = UNIT_POS_X as usize;
-    let place = place(sizes);
+    let lane = lane(scan);
+    let rank = comptime!(scan.rank);
+    let states = comptime!(scan.states);
     let row_len = comptime!(rank + 2 * states);
-    let weight = registers(dt_weight, place.weight * rank, rank);
-    let bias = dt_bias[place.weight];
-    let rates = rates(a_log, &place, states);
-    let skip = d_skip[place.weight];
-    let mut state = Array::<f32>::new(states);
-    let mut adjoint = Array::<f32>::new(states);
-    #[unroll]
-    for n in 0..states {
-        let at = (place.border * states + n) * sizes.channels + place.channel;
-        state[n] = starts[at];
-        adjoint[n] = adjoints[at];
-    }
+    let mut state = load(starts, scan, &lane);
+    let mut adjoint = load(adjoints, scan, &lane);
 
     let mut before = Array::<f32>::new(comptime!(longest * states));
-    for step in 0..place.steps {
-        let at = pixel(orders, sizes, &place, step);
-        let row = row(sizes, &place, at, row_len);
-        let dt = softplus(raw_step(projected, row, &weight, bias, rank));
-        let input = dt * u[own(sizes, &place, at)];
+    for index in 0..lane.steps {
+        let step = step(scan, &lane, index);
         #[unroll]
         for n in 0..states {
-            before[step * states + n] = state[n];
-            state[n] = (dt * rates[n]).exp() * state[n] + input * projected[row + rank + n];
+            before[index * states + n] = state[n];
         }
+        advance(scan, &lane, &step, scan.u[own(scan, &lane, &step)], &mut state);
     }
 
     let mut grad_a = zeros(states);
@@ -238,53 +169,49 @@ fn unscan_chunks(
     let stride = comptime!(block + 1);
     let mut parts = Shared::<[f32]>::new_slice(comptime!((2 * states + 1) * (block + 1)));
     let first_channel = CUBE_POS_X as usize * block;
-    let first_weight = (place.direction * sizes.channels + first_channel) * rank;
-    let n_here = clamp_max(block.runtime(), sizes.channels - first_channel);
-    for visited in 0..place.steps {
-        let step = place.steps - 1 - visited;
-        let at = pixel(orders, sizes, &place, step);
-        let row = row(sizes, &place, at, row_len);
-        let raw = raw_step(projected, row, &weight, bias, rank);
-        let dt = softplus(raw);
-        let x = u[own(sizes, &place, at)];
-        let gy = grad[own(sizes, &place, at)];
-        let mut grad_x = skip * gy;
+    let first_weight = (lane.direction * scan.channels + first_channel) * rank;
+    let n_here = clamp_max(block.runtime(), scan.channels - first_channel);
+    for visited in 0..lane.steps {
+        let index = lane.steps - 1 - visited;
+        let step = step(scan, &lane, index);
+        let x = scan.u[own(scan, &lane, &step)];
+        let gy = grad[own(scan, &lane, &step)];
+        let mut grad_x = lane.skip * gy;
         let mut grad_dt = 0.0f32;
         #[unroll]
         for n in 0..states {
-            let b = projected[row + rank + n];
-            let c = projected[row + rank + states + n];
-            let decay = (dt * rates[n]).exp();
-            let decayed = decay * before[step * states + n];
-            let now = decayed + dt * x * b;
-            let g = adjoint[n] + c * gy;
-            parts[n * stride + unit] = g * dt * x;
+            let b = b(scan, &step, n);
+            let decay = decay(&lane, &step, n);
+            let decayed = decay * before[index * states + n];
+            let now = decayed + step.dt * x * b;
+            let g = adjoint[n] + c(scan, &step, n) * gy;
+            parts[n * stride + unit] = g * step.dt * x;
             parts[(states + n) * stride + unit] = gy * now;
-            grad_x += g * dt * b;
-            grad_dt += g * (decayed * rates[n] + x * b);
-            grad_a[n] += g * decayed * dt;
+            grad_x += g * step.dt * b;
+            grad_dt += g * (decayed * lane.rates[n] + x * b);
+            grad_a[n] += g * decayed * step.dt;
             adjoint[n] = decay * g;
         }
-        let grad_raw = grad_dt * sigmoid(raw);
+        let grad_raw = grad_dt * sigmoid(step.raw);
         parts[2 * states * stride + unit] = grad_raw;
         #[unroll]
         for r in 0..rank {
-            grad_weight[r] += grad_raw * projected[row + r];
+            grad_weight[r] += grad_raw * scan.projected[step.row + r];
         }
         grad_bias += grad_raw;
         grad_skip += gy * x;
         if exists {
-            of_u[own_part(sizes, &place, at)] = grad_x;
+            of_u[own_part(scan, &lane, &step)] = grad_x;
         }
         sync_cube();
 
-        let into = CUBE_POS_X as usize * rows * row_len + row;
+        let into = CUBE_POS_X as usize * rows * row_len + step.row;
         let mut entry = unit;
         while entry < row_len {
             let mut sum = 0.0f32;
             if entry < rank {
                 for other in 0..n_here {
-                    sum += dt_weight[first_weight + other * rank + entry]
+                    sum += scan.dt_weight[first_weight + other * rank + entry]
                         * parts[2 * states * stride + other];
                 }
             } else {
@@ -299,17 +226,17 @@ fn unscan_chunks(
     }
 
     if exists {
-        let first = place.border * comptime!(states + rank + 2);
+        let first = lane.border * comptime!(states + rank + 2);
         #[unroll]
         for n in 0..states {
             // dA / d a_log = A.
-            of_params[(first + n) * sizes.channels + place.channel] = grad_a[n] * rates[n];
+            of_params[(first + n) * scan.channels + lane.channel] = grad_a[n] * lane.rates[n];
         }
         #[unroll]
         for r in 0..rank {
-            of_params[(first + states + r) * sizes.channels + place.channel] = grad_weight[r];
+            of_params[(first + states + r) * scan.channels + lane.channel] = grad_weight[r];
         }
-        of_params[(first + states + rank) * sizes.channels + place.channel] = grad_bias;
-        of_params[(first + states + rank + 1) * sizes.channels + place.channel] = grad_skip;
+        of_params[(first + states + rank) * scan.channels + lane.channel] = grad_bias;
+        of_params[(first + states + rank + 1) * scan.channels + lane.channel] = grad_skip;
     }
 }
