@@ -181,6 +181,7 @@ def main():
     threads, rounds = arguments.threads, arguments.rounds
 
     paper = ["--preset", "paper"]
+    bf16 = ["--encoder-precision", "bf16"]
     blocks = {}
 
     def block(name):
@@ -192,11 +193,15 @@ def main():
         "encoder, batch 1": lambda: mmad(threads, *paper, "--runs", 8)["parts_ms"]["encoder"],
         "encoder, batch 8":
             lambda: mmad(threads, *paper, "--batch", 8, "--runs", 3)["parts_ms"]["encoder"],
+        "encoder in bf16, batch 1":
+            lambda: mmad(threads, *paper, *bf16, "--runs", 8)["parts_ms"]["encoder"],
         "PyTorch encoder, batch 1": lambda: encoder_in_pytorch(threads, 1, 12),
         "PyTorch encoder, batch 8": lambda: encoder_in_pytorch(threads, 8, 4),
         "ONNX Runtime encoder, batch 1": lambda: encoder_in_onnx_runtime(threads, 1, 12),
         "ONNX Runtime encoder, batch 8": lambda: encoder_in_onnx_runtime(threads, 8, 4),
         "MMAD score, batch 1": lambda: mmad(threads, *paper, "--runs", 8)["min_ms"],
+        "MMAD score, encoder in bf16, batch 1":
+            lambda: mmad(threads, *paper, *bf16, "--runs", 8)["min_ms"],
         "light MMAD score, batch 1":
             lambda: mmad(threads, "--preset", "quick", "--runs", 12)["min_ms"],
         "local block, training": lambda: block("local"),
@@ -217,12 +222,14 @@ def main():
              ("encoder, batch 1", "ONNX Runtime encoder, batch 1"),
              ("encoder, batch 8", "ONNX Runtime encoder, batch 8"),
              ("MMAD score, batch 1", "PyTorch encoder, batch 1"),
+             ("encoder in bf16, batch 1", "PyTorch encoder, batch 1"),
+             ("MMAD score, encoder in bf16, batch 1", "PyTorch encoder, batch 1"),
              ("light MMAD score, batch 1", "PyTorch encoder, batch 1"),
              ("local block, training", "PyTorch local block, training"),
              ("dilated block, training", "PyTorch dilated block, training")]
     ratios = {f"{ours} / {peer}": best[ours] / best[peer] for ours, peer in pairs}
     for name, milliseconds in best.items():
-        print(f"{name:34} {milliseconds:9.1f} ms")
+        print(f"{name:38} {milliseconds:9.1f} ms")
     for name, ratio in ratios.items():
         print(f"{name:64} {ratio:6.2f}")
     if arguments.json:
