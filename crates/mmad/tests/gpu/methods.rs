@@ -10,7 +10,7 @@ use mmad::methods::{METHODS, find};
 use mmad::mode::TrainStep;
 use mmad::params::Role;
 use mmad::random;
-use mmad::run_file::{Preset, RunConfig};
+use mmad::run_file::{Precision, Preset, RunConfig};
 use mmad::train::Watch;
 use mmad::train::log::LogLine;
 use mmad::train::optimiser::Optimiser;
@@ -56,6 +56,35 @@ fn fresh_methods_score_as_on_the_cpu() {
             assert_close(entry.id, &found.map, &wanted.map, 1e-4);
             assert_close(entry.id, &[found.score], &[wanted.score], 1e-4);
         }
+    }
+}
+
+/// An encoder that rounds to 16 bits: the GPU also rounds sums, to 11 bits, layer upon layer, so its
+/// maps lie within 1e-2 of the CPU's largest value. What the rounding itself does is smaller or alike,
+/// so the test of the type is that something was rounded at all.
+#[test]
+fn an_encoder_in_16_bits_sees_what_that_of_the_cpu_sees() {
+    let Some(gpu) = gpu() else { return };
+    let entry = find("mmad").unwrap();
+    let see = |precision: Precision, device: &Device| {
+        let mut config = small(entry);
+        config.encoder.precision = precision;
+        let method = (entry.build)(&config, device).unwrap();
+        method.observe(images(2, device)).into_iter().map(values).collect::<Vec<_>>()
+    };
+    let mut config = small(entry);
+    config.encoder.precision = Precision::Bf16;
+    assert!(config.encoder.fits(&gpu).unwrap_err().to_string().contains("bf16"));
+    config.encoder.precision = Precision::F16;
+    if let Err(error) = config.encoder.fits(&gpu) {
+        assert!(error.to_string().contains("f16"));
+        return;
+    }
+    let wanted = see(Precision::F16, &Device::flex());
+    let (found, exact) = (see(Precision::F16, &gpu), see(Precision::F32, &gpu));
+    for ((found, wanted), exact) in found.iter().zip(&wanted).zip(&exact) {
+        assert_close("maps of the encoder in f16", found, wanted, 1e-2);
+        assert_ne!(found, exact);
     }
 }
 
