@@ -14,16 +14,19 @@ impl<T> Default for Derived<T> {
 
 impl<T: Clone> Derived<T> {
     /// What `make` makes from the weights of `version`, made anew only after they were replaced.
+    ///
+    /// Nothing is locked meanwhile: `make` may share out work, and a thread that waits for its share
+    /// may take up another picture, which asks for the same. It is then made twice.
     pub(crate) fn get(&self, version: u64, make: impl FnOnce() -> T) -> T {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*kept {
-            Some((made_at, made)) if *made_at == version => made.clone(),
-            _ => {
-                let made = make();
-                *kept = Some((version, made.clone()));
-                made
-            }
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made_at, made)) = &*lock()
+            && *made_at == version
+        {
+            return made.clone();
         }
+        let made = make();
+        *lock() = Some((version, made.clone()));
+        made
     }
 }
 
@@ -39,5 +42,11 @@ mod tests {
         assert_eq!(shared.get(1, || "not made"), "first");
         assert_eq!(derived.get(2, || "second"), "second");
         assert_eq!(shared.get(2, || "not made"), "second");
+    }
+
+    #[test]
+    fn making_may_ask_for_the_same() {
+        let derived = Derived::default();
+        assert_eq!(derived.get(1, || derived.get(1, || 7)), 7);
     }
 }
