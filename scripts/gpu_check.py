@@ -4,7 +4,7 @@
     cargo build --release -p mmad --features wgpu --example gpu_check
     python3 scripts/gpu_check.py
 
-Needs nothing but Python 3, that program and a Vulkan driver with its loader, so both files can be
+Needs nothing but Linux, Python 3, that program and a Vulkan driver with its loader, so both files can be
 carried to a machine that has no compiler: `python3 gpu_check.py --program ./gpu_check`.
 
 First values and gradients against the CPU, then what the GPU can do (a copy and a matrix product),

@@ -156,7 +156,14 @@ impl Detector {
         n_pictures: usize,
         device: &Device,
     ) -> Result<(Self, Vec<SelfTest>), DetectorError> {
-        let file = ModelFile::read(path)?;
+        Self::from_file_tested(ModelFile::read(path)?, n_pictures, device)
+    }
+
+    fn from_file_tested(
+        file: ModelFile,
+        n_pictures: usize,
+        device: &Device,
+    ) -> Result<(Self, Vec<SelfTest>), DetectorError> {
         let scores = file.card.self_test_scores.clone();
         let pictures = file.self_test_rgb.clone();
         let precision = file.card.config.encoder.precision;
@@ -201,20 +208,25 @@ impl Detector {
     ///
     /// # Errors
     ///
-    /// As of [`from_file`](Self::from_file).
+    /// As of [`from_file`](Self::from_file), and [`DetectorError::SelfTest`] where the model as it is
+    /// does not score here as it should: on the device, or on the CPU where only that has its precision.
     pub fn in_precision(
         mut file: ModelFile,
         precision: Precision,
         device: &Device,
     ) -> Result<(ModelFile, Self), DetectorError> {
+        let fits = file.card.config.encoder.fits(device).is_ok();
+        let tested_on = if fits { device.clone() } else { Device::flex() };
+        Self::from_file_tested(file.clone(), usize::MAX, &tested_on)?;
         file.card.config.encoder.precision = precision;
         file.card.calibration = None;
-        let detector = Self::from_file(file.clone(), device)?;
+        let mut detector = Self::from_file(file.clone(), device)?;
         let n_pictures = file.card.self_test_scores.len();
         let n_bytes = file.self_test_rgb.len() / n_pictures.max(1);
         let pictures = file.self_test_rgb.chunks_exact(n_bytes.max(1));
         file.card.self_test_scores =
             pictures.map(|rgb| detector.score_resized(rgb).score).collect();
+        detector.card.self_test_scores.clone_from(&file.card.self_test_scores);
         Ok((file, detector))
     }
 

@@ -120,9 +120,19 @@ impl CalibrateArgs {
 pub(crate) fn run(args: &CalibrateArgs, output: &mut Output) -> Result<Status, Failure> {
     let mut status = Status::Ok;
     let mut file = ModelFile::read(&args.model)?;
-    let plan = args.plan(file.card.calibration.as_ref().map(|calibration| &calibration.plan));
+    let mut plan = args.plan(file.card.calibration.as_ref().map(|calibration| &calibration.plan));
     let mut detector = None;
+    let mut calibrated: Vec<String> = Vec::new();
     if let Some(precision) = args.encoder_precision {
+        if plan.rule.needs_defects() && !args.has_plan() {
+            plan.rule = Rule::Conformal;
+            output.warn(
+                "the model's thresholds were chosen with defects, of which `--data` gives none: they \
+                 now follow the false-reject rate; calibrate again with `--labelled` to choose them so",
+            );
+        }
+        let classes = file.card.calibration.iter().flat_map(|calibration| &calibration.classes);
+        calibrated = classes.map(|class| class.class.clone()).collect();
         let device = args.device.open(output)?;
         let changed = Detector::in_precision(file, precision, &device)?;
         (file, detector) = (changed.0, Some(changed.1));
@@ -179,6 +189,11 @@ pub(crate) fn run(args: &CalibrateArgs, output: &mut Output) -> Result<Status, F
             ));
         }
     };
+    for class in calibrated.iter().filter(|class| calibration.class(class).is_none()) {
+        output.warn(&format!(
+            "class `{class}` has no threshold any more: no picture of it was held out"
+        ));
+    }
     for assignment in &args.set {
         let (class, threshold) = parse_assignment(assignment, &calibration)?;
         calibration.set_threshold(class, threshold)?;
@@ -253,6 +268,9 @@ struct ScoresFile {
     scores: Vec<PictureScore>,
     #[serde(default)]
     tensors_sha256: Option<String>,
+    /// Missing in files of programs that knew `f32` alone.
+    #[serde(default)]
+    encoder_precision: Option<String>,
 }
 
 fn read_scores(path: &Path, model: &ModelFile) -> Result<Vec<ClassScores>, Failure> {
@@ -267,6 +285,16 @@ fn read_scores(path: &Path, model: &ModelFile) -> Result<Vec<ClassScores>, Failu
         return Err(Failure::new(
             format!("the scores in `{}` are those of another model", path.display()),
             "evaluate this model with `mmad eval MODEL DATA --out DIR`",
+        ));
+    }
+    let precision = model.card.config.encoder.precision.name();
+    let scored_in = file.encoder_precision.as_deref().unwrap_or(Precision::F32.name());
+    if scored_in != precision {
+        return Err(Failure::new(
+            format!("the scores in `{}` were made with the encoder in {scored_in}", path.display()),
+            format!(
+                "the model's is in {precision}: evaluate it with `mmad eval MODEL DATA --out DIR`"
+            ),
         ));
     }
     let scores = by_class(&file.scores);

@@ -138,6 +138,7 @@ impl EvalResult {
             "pixel_counts": serde_json::to_value(&self.evaluated.pixel_counts)?,
             "calibration": detector.card().calibration.as_ref().map(|calibration| calibration.plan),
             "tensors_sha256": detector.card().tensors_sha256,
+            "encoder_precision": detector.card().config.encoder.precision.name(),
             "training": serde_json::to_value(&detector.card().training)?,
             "program_version": env!("CARGO_PKG_VERSION"),
         }))

@@ -75,8 +75,8 @@ pub(crate) struct Settings {
     /// Weights of the encoder: `embedded`, a file, or an id of `mmad weights list`
     #[arg(long, value_name = "FILE|ID")]
     pub(crate) weights: Option<String>,
-    /// What the encoder rounds the factors of its convolutions to: `f32` (nothing), `bf16` (nearly
-    /// twice as fast on processors with `AVX512_BF16`) or `f16` (for GPUs); the model keeps it
+    /// What the encoder rounds the factors of its convolutions to: `f32` (nothing), `bf16` (0.6 of
+    /// its time on processors with `AVX512_BF16`) or `f16` (for GPUs); the model keeps it
     #[arg(long, value_name = "TYPE", value_parser = precision)]
     pub(crate) encoder_precision: Option<Precision>,
     /// Height and width that pictures are resized to, in pixels; a multiple of 32

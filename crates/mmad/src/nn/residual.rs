@@ -61,9 +61,11 @@ impl ConvNorm {
         self.forward_as_one(x, Some(residual), true)
     }
 
-    /// Whether scoring takes two operations: nothing is rounded, and no kernel does both.
+    /// Whether it takes two operations: gradients are recorded, or nothing is rounded and no kernel does
+    /// both.
     fn is_in_two(&self, x: &Tensor<4>) -> bool {
-        self.conv.precision() == Precision::F32 && !ops::can_fold(x)
+        let is_exact = self.conv.precision() == Precision::F32;
+        x.device().is_autodiff() || (is_exact && !ops::can_fold(x))
     }
 
     /// Scoring as one convolution, made anew only after a tensor was replaced.

@@ -1,4 +1,4 @@
-//! Convolution and batch norm as one convolution with packed weights, for scoring on the CPU.
+//! A convolution with packed weights, perhaps with the norm behind it folded in, for scoring on the CPU.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::ConvOptions2d;
 use super::host_op::{HostOp, Input, call, runs_here};
 use super::spare;
 
-/// A convolution with its batch norm folded in.
+/// A convolution with packed weights.
 #[derive(Debug, Clone)]
 pub struct FoldedConv {
     packed: Arc<PackedConv>,
@@ -46,7 +46,7 @@ pub fn fold(
 }
 
 impl FoldedConv {
-    /// Packs a convolution that [`fold`] made, and rounds its weight.
+    /// Packs a convolution, such as [`fold`] makes, and rounds its weight.
     ///
     /// # Shapes
     ///

@@ -428,7 +428,7 @@ pub struct SelectiveScan {
 /// Selective scan in its general form: `h = exp(dt A) h + dt B u`, `y = C h + D u` with
 /// `dt = softplus(delta + delta_bias)`; channels are split evenly over the groups of `b` and `c`.
 ///
-/// Source: Gu and Dao 2023, "Mamba", equation 2. No method scans by it: MMAD's scans are [`ss2d`]. It is
+/// Source: Gu and Dao 2023, "Mamba", equation 2. No method scans by it: MMAD's scans are [`ss2d_features`]. It is
 /// compared with the reference implementation's, and has no kernel for GPUs: there the twin runs.
 ///
 /// # Shapes
@@ -474,11 +474,18 @@ mod tests {
         let (x, c) = (some([2, 5, 7, 6]), || some([6]));
         let options = ConvOptions2d { stride: 2, padding: 3, dilation: 2 };
         assert_written(linear(x.clone(), some([9, 6]), None));
-        assert_written(PackedLinear::new(some([9, 6]), None).forward(x.clone(), None));
+        let packed = PackedLinear::new(some([9, 6]), None);
+        assert_written(packed.forward(x.clone(), None));
+        assert_written(packed.forward(x.clone(), Some(some([2, 5, 7, 9]))));
+        // Enough for several tasks.
+        assert_written(packed.forward(some([1, 61, 67, 6]), None));
+        assert_written(conv2d(some([1, 61, 67, 6]), some([9, 6, 3, 3]), None, options));
         assert_written(conv2d(x.clone(), some([9, 6, 3, 3]), None, options));
         for precision in [Precision::F32, Precision::Bf16, Precision::F16] {
             let folded = FoldedConv::new((some([9, 6, 3, 3]), some([9])), options, precision);
-            assert_written(folded.forward(x.clone(), None, false));
+            let y = folded.forward(x.clone(), None, false);
+            assert_written(folded.forward(x.clone(), Some(some(y.dims())), true));
+            assert_written(y);
         }
         assert_written(depthwise_conv2d(x.clone(), some([6, 1, 5, 5]), None));
         assert_written(depthwise_conv2d_silu(x.clone(), some([5, 1, 3, 3]), None));
