@@ -282,3 +282,16 @@ fn another_precision_makes_everything_that_depends_on_it_anew() {
     work.ok("calibrate run/model.mmad --data pics --encoder-precision f32");
     assert_eq!(work.card("run/model.mmad"), before);
 }
+
+/// Scores of one precision say nothing about a model in another, and a rule that needs defects cannot
+/// be followed with good pictures alone.
+#[test]
+fn scores_and_rules_that_another_precision_cannot_use_are_named() {
+    let work = Work::with_model();
+    work.ok("eval run/model.mmad pics --out scored");
+    work.ok("calibrate run/model.mmad --scores scored/results.json --f1");
+    let said = work.ok("calibrate run/model.mmad --data pics --encoder-precision bf16").stderr;
+    assert!(said.contains("calibrate again with `--labelled`"), "{said}");
+    let refused = work.fails("calibrate run/model.mmad --scores scored/results.json");
+    assert!(refused.contains("were made with the encoder in f32"), "{refused}");
+}
