@@ -16,6 +16,8 @@ pub(crate) enum Status {
     DefectsFound,
     /// Some pictures could not be used; everything else was done.
     DataProblems,
+    /// Stopped by Ctrl-C before it was done; what there is was saved.
+    Interrupted,
 }
 
 impl From<Status> for ExitCode {
@@ -25,6 +27,8 @@ impl From<Status> for ExitCode {
             Status::Error => 1,
             Status::DefectsFound => 3,
             Status::DataProblems => 4,
+            // As shells say of a program that this signal ended.
+            Status::Interrupted => 130,
         })
     }
 }

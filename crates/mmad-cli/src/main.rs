@@ -25,8 +25,8 @@ struct Cli {
     /// Print no progress
     #[arg(long, short, global = true)]
     quiet: bool,
-    /// Threads to compute with [default: all cores]
-    #[arg(long, global = true, env = "MMAD_THREADS", value_name = "N")]
+    /// Threads to compute with, at most 1024 [default, and for 0: all cores]
+    #[arg(long, global = true, env = "MMAD_THREADS", value_name = "N", value_parser = threads)]
     threads: Option<usize>,
     #[command(subcommand)]
     command: Command,
@@ -51,13 +51,21 @@ enum Command {
     Encoder(commands::encoder::EncoderArgs),
 }
 
+/// More threads than any machine has cores for are a mistake that takes minutes to start.
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads @ 0..=1024) => Ok(threads),
+        _ => Err("give a number from 0 to 1024".to_owned()),
+    }
+}
+
 fn main() -> ExitCode {
     allocator::keep_memory();
     let cli = Cli::parse();
     let mut output = Output::new(cli.json, cli.quiet);
     let mut pool = rayon::ThreadPoolBuilder::new().stack_size(STACK_BYTES);
     if let Some(threads) = cli.threads {
-        pool = pool.num_threads(threads.max(1));
+        pool = pool.num_threads(threads);
     }
     if let Err(error) = pool.build_global() {
         output.note(&format!("warning: cannot set the number of threads: {error}"));

@@ -162,7 +162,7 @@ pub fn fit(fit: &Fit<'_>, watch: &mut dyn Watch) -> Result<Fitted, FitError> {
     let method = (entry.build)(config, &fit.device)?;
     let origin = format!("`{}`", config.encoder.weights);
     let arch = config.encoder.arch;
-    weights::load(method.params(), ENCODER_PREFIX, &encoder_state, &origin, arch.name())?;
+    weights::load_encoder(method.params(), ENCODER_PREFIX, &encoder_state, &origin, arch.name())?;
     drop(encoder_state);
 
     let data = &config.data;

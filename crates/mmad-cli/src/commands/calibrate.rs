@@ -67,7 +67,13 @@ pub(crate) struct CalibrateArgs {
     scores: Option<PathBuf>,
     /// Another precision for the model's encoder, `f32`, `bf16` or `f16`: scores, thresholds and self-test
     /// are made anew with the pictures of `--data`; thresholds by hand are lost
-    #[arg(long, value_name = "TYPE", requires = "data", value_parser = precision)]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        requires = "data",
+        conflicts_with_all = ["good", "labelled", "scores"],
+        value_parser = precision
+    )]
     encoder_precision: Option<Precision>,
     /// Threshold by hand, as in `--set bottle=0.12`; may be given several times
     #[arg(long, value_name = "CLASS=SCORE")]
@@ -142,6 +148,7 @@ pub(crate) fn run(args: &CalibrateArgs, output: &mut Output) -> Result<Status, F
     let new = match (&args.data, &args.good, &args.labelled, &args.scores) {
         (Some(folder), ..) => {
             let pictures = part(&Dataset::open(folder)?, &file.card.config)?.calibration;
+            let pictures = of_known_classes(folder, pictures, &file.card.classes)?;
             let scores = match &detector {
                 Some(detector) => score_with(detector, &pictures, output, &mut status)?,
                 None => score(args, &pictures, output, &mut status)?,
@@ -190,8 +197,17 @@ pub(crate) fn run(args: &CalibrateArgs, output: &mut Output) -> Result<Status, F
         }
     };
     for class in calibrated.iter().filter(|class| calibration.class(class).is_none()) {
-        output.warn(&format!(
-            "class `{class}` has no threshold any more: no picture of it was held out"
+        if !file.card.classes.contains(class) {
+            output.warn(&format!(
+                "class `{class}`, on which the model was not trained, has no threshold now"
+            ));
+            continue;
+        }
+        return Err(Failure::new(
+            format!(
+                "class `{class}` would lose its threshold: `--data` has no held-out picture of it"
+            ),
+            "give the folder that the model was trained on; nothing was changed",
         ));
     }
     for assignment in &args.set {

@@ -81,7 +81,7 @@ pub(crate) fn run(args: &DemoArgs, output: &mut Output) -> Result<Status, Failur
     let Some(model) = fitted.model else {
         output.line("stopped")?;
         output.object(&json!({ "complete": false, "steps": fitted.trained.progress.step }))?;
-        return Ok(Status::Ok);
+        return Ok(Status::Interrupted);
     };
     let detector = Detector::load(&model, &device)?;
     let options = MetricOptions::default();

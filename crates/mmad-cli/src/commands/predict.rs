@@ -41,10 +41,10 @@ pub(crate) struct PredictArgs {
     /// Print CSV
     #[arg(long, conflicts_with = "json")]
     csv: bool,
-    /// Exit with code 3 when a picture is defective
+    /// Exit with code 3 when a picture is defective, or has no verdict for want of a threshold
     #[arg(long)]
     fail_on_defect: bool,
-    /// Exit with code 3 when a picture is defective or to review
+    /// The same, and when a picture is to review
     #[arg(long)]
     fail_on_review: bool,
     /// Window of pictures with more than 8 bits: `auto`, `full`, or `LOW,HIGH`
@@ -139,23 +139,38 @@ pub(crate) fn run(args: &PredictArgs, output: &mut Output) -> Result<Status, Fai
         }
     }
     let count = |verdict: &str| predictions.iter().filter(|p| p.verdict == verdict).count();
-    let (n_defective, n_review) = (count("defect"), count("review"));
+    let [n_defective, n_review, n_unknown] = ["defect", "review", "unknown"].map(count);
     if !args.csv {
-        let review = if n_review > 0 { format!(", {n_review} to review") } else { String::new() };
-        output.line(&format!(
-            "{} pictures, {n_defective} defective{review}, {} unreadable",
-            predictions.len(),
-            unreadable.len()
-        ))?;
+        let mut counts =
+            vec![format!("{} pictures", predictions.len()), format!("{n_defective} defective")];
+        for (n, what) in [(n_review, "to review"), (n_unknown, "without a verdict")] {
+            if n > 0 {
+                counts.push(format!("{n} {what}"));
+            }
+        }
+        counts.push(format!("{} unreadable", unreadable.len()));
+        output.line(&counts.join(", "))?;
     }
     output.object(&serde_json::json!({
         "predictions": predictions,
         "unreadable": unreadable,
         "defective": n_defective,
         "review": n_review,
+        "unknown": n_unknown,
     }))?;
-    let is_failure =
-        args.fail_on_defect && n_defective > 0 || args.fail_on_review && n_defective + n_review > 0;
+    // Who asks for a gate does not want it open where nobody knows.
+    let n_failed = match (args.fail_on_review, args.fail_on_defect) {
+        (true, _) => n_defective + n_unknown + n_review,
+        (false, true) => n_defective + n_unknown,
+        (false, false) => 0,
+    };
+    if n_unknown > 0 && detector.card().calibration.is_some() {
+        output.warn(
+            "pictures of a class without a threshold have no verdict: make one with `mmad calibrate`, or \
+             give `--threshold`",
+        );
+    }
+    let is_failure = n_failed > 0;
     Ok(match (unreadable.is_empty(), is_failure) {
         (_, true) => Status::DefectsFound,
         (false, false) => Status::DataProblems,

@@ -166,6 +166,12 @@ pub(crate) fn above_zero(minutes: f64) -> Result<f64, Failure> {
 
 pub(crate) fn run(args: &TrainArgs, output: &mut Output) -> Result<Status, Failure> {
     let saved = args.out.join("config.toml");
+    if args.resume && !saved.is_file() {
+        return Err(Failure::new(
+            format!("there is no run in `{}` to go on with", args.out.display()),
+            "name its folder with `--out`, or leave out `--resume` to start one",
+        ));
+    }
     let config = match args.resume && saved.is_file() {
         true => {
             let text = std::fs::read_to_string(&saved)
@@ -309,7 +315,11 @@ fn finish(fitted: &Fitted, folder: &Path, output: &mut Output) -> Result<Status,
             folder.display()
         ))?,
     }
-    Ok(if fitted.unreadable.is_empty() { Status::Ok } else { Status::DataProblems })
+    Ok(match (&fitted.model, fitted.unreadable.is_empty()) {
+        (None, _) => Status::Interrupted,
+        (Some(_), true) => Status::Ok,
+        (Some(_), false) => Status::DataProblems,
+    })
 }
 
 struct BarWatch<'a> {

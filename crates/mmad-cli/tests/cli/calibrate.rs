@@ -295,3 +295,20 @@ fn scores_and_rules_that_another_precision_cannot_use_are_named() {
     let refused = work.fails("calibrate run/model.mmad --scores scored/results.json");
     assert!(refused.contains("were made with the encoder in f32"), "{refused}");
 }
+
+/// A class without held-out pictures would be left without a threshold.
+#[test]
+fn another_precision_takes_no_threshold_away() {
+    let work = Work::with_pictures();
+    std::fs::create_dir(work.path("two")).unwrap();
+    for class in ["gear", "wood"] {
+        std::fs::rename(work.path(&format!("pics/{class}")), work.path(&format!("two/{class}")))
+            .unwrap();
+    }
+    work.ok(&format!("train two -o run {} --epochs 1", super::program::TINY));
+    let before = std::fs::read(work.path("run/model.mmad")).unwrap();
+    std::fs::rename(work.path("two/wood"), work.path("wood")).unwrap();
+    let refused = work.fails("calibrate run/model.mmad --data two --encoder-precision bf16");
+    assert!(refused.contains("class `wood` would lose its threshold"), "{refused}");
+    assert!(std::fs::read(work.path("run/model.mmad")).unwrap() == before);
+}

@@ -75,6 +75,8 @@ fn a_wrong_command_line_is_a_usage_error() {
         "weights",
         "data",
         "--threads many methods",
+        "--threads 1025 methods",
+        "calibrate model.mmad --encoder-precision bf16 --scores results.json",
     ] {
         let ran = work.run(line).exits(USAGE);
         assert!(ran.stdout.is_empty() && ran.stderr.contains("--help"), "{ran}");

@@ -7,7 +7,7 @@ use mmad_data::{DecodeOptions, Picture};
 use mmad_report::{Pixels, encode_png};
 use serde_json::Value;
 
-use super::program::{DATA_PROBLEMS, DEFECTS, ERROR, Work, names_in};
+use super::program::{DATA_PROBLEMS, DEFECTS, ERROR, TINY, Work, names_in};
 
 fn decoded(path: &Path) -> Picture {
     decode_file(path, &DecodeOptions::default()).unwrap()
@@ -88,9 +88,12 @@ fn exit_codes_tell_defects_and_data_problems() {
     let paths: Vec<&Value> = unreadable.as_array().unwrap().iter().map(|u| &u["path"]).collect();
     assert_eq!(paths, ["pics/gear/test/good/empty.jpg", "pics/gear/test/good/zz.png"]);
     assert!(ran.stderr.contains("zz.png") && ran.stderr.contains("empty.jpg"), "{ran}");
-    // A defect is the worse news.
+    // A defect is the worse news, and so is a picture that nobody can judge.
     work.run(&format!("{line} --threshold 1e-6 --fail-on-defect")).exits(DEFECTS);
     work.run("predict run/model.mmad nowhere.png -q").exits(DATA_PROBLEMS);
+    work.ok(&format!("train pics -o bare {TINY} --epochs 1 --set data.calibration_share=0"));
+    let ran = work.run("predict bare/model.mmad pics/wood/test --json --fail-on-defect");
+    assert!(ran.exits(DEFECTS).json()["unknown"].as_u64().unwrap() > 0);
 }
 
 #[test]

@@ -87,6 +87,14 @@ fn every_method_goes_on_with_the_same_bits() {
     }
 }
 
+#[test]
+fn there_must_be_a_run_to_go_on_with() {
+    let work = Work::with_pictures();
+    let refused = work.fails(&format!("train pics -o nowhere {TINY} --resume"));
+    assert!(refused.contains("there is no run in `nowhere` to go on with"), "{refused}");
+    assert!(!work.path("nowhere").exists());
+}
+
 /// A run that is killed while it saves leaves half a checkpoint, as large as a model or larger.
 #[test]
 fn the_next_start_removes_half_a_checkpoint() {
@@ -125,7 +133,7 @@ fn ctrl_c_saves_and_says_how_to_go_on() {
     assert!(interrupt.success());
     let output = run.wait_with_output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    assert_eq!(output.status.code(), Some(130), "{stdout}");
     assert!(stdout.contains("stopped after step"), "{stdout}");
     assert!(stdout.contains("--resume --out run"), "{stdout}");
     // Nothing that was trained is trained again.
