@@ -131,6 +131,11 @@ fn self_test_tolerance(precision: Precision) -> f32 {
     }
 }
 
+/// The `n` pictures of a self-test, which lie one behind the other.
+fn pictures_of(rgb: &[u8], n: usize) -> std::slice::ChunksExact<'_, u8> {
+    rgb.chunks_exact((rgb.len() / n.max(1)).max(1))
+}
+
 impl Detector {
     /// Loads a model file and lets it test itself with its first picture.
     ///
@@ -168,9 +173,9 @@ impl Detector {
         let pictures = file.self_test_rgb.clone();
         let precision = file.card.config.encoder.precision;
         let detector = Self::from_file(file, device)?;
-        let n_bytes = pictures.len() / scores.len().max(1);
         let mut tests = Vec::new();
-        for (rgb, expected) in pictures.chunks(n_bytes.max(1)).zip(scores).take(n_pictures) {
+        let pictures = pictures_of(&pictures, scores.len());
+        for (rgb, expected) in pictures.zip(scores).take(n_pictures) {
             let scored = detector.score_resized(rgb);
             let test = SelfTest { expected, found: scored.score };
             if !test.is_passed(&scored.map, precision) {
@@ -221,9 +226,7 @@ impl Detector {
         file.card.config.encoder.precision = precision;
         file.card.calibration = None;
         let mut detector = Self::from_file(file.clone(), device)?;
-        let n_pictures = file.card.self_test_scores.len();
-        let n_bytes = file.self_test_rgb.len() / n_pictures.max(1);
-        let pictures = file.self_test_rgb.chunks_exact(n_bytes.max(1));
+        let pictures = pictures_of(&file.self_test_rgb, file.card.self_test_scores.len());
         file.card.self_test_scores =
             pictures.map(|rgb| detector.score_resized(rgb).score).collect();
         detector.card.self_test_scores.clone_from(&file.card.self_test_scores);

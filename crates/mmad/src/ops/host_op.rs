@@ -41,7 +41,12 @@ pub(crate) trait HostOp: Debug + Send + Sync + 'static {
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32>;
 
     /// Gradients of the inputs marked in `wanted`, given the gradient of the result.
-    fn backward(&self, inputs: &[&[f32]], grad: &[f32], wanted: &[bool]) -> Vec<Option<Vec<f32>>>;
+    ///
+    /// Operations for scoring alone have none: [`super::can_fold`] keeps recorded tensors away from
+    /// them.
+    fn backward(&self, _: &[&[f32]], _: &[f32], wanted: &[bool]) -> Vec<Option<Vec<f32>>> {
+        vec![None; wanted.len()]
+    }
 }
 
 /// Back ends that can run a [`HostOp`] directly.

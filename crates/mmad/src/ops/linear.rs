@@ -80,11 +80,6 @@ impl HostOp for DepthwiseSiluOp {
         depthwise::forward(self.0, (inputs[0], x_channels), inputs[1], bias, true, &mut y);
         y
     }
-
-    fn backward(&self, _: &[&[f32]], _: &[f32], wanted: &[bool]) -> Vec<Option<Vec<f32>>> {
-        // `can_fold` keeps recorded tensors away from here.
-        wanted.iter().map(|_| None).collect()
-    }
 }
 
 impl HostOp for DepthwiseOp {

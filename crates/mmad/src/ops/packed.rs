@@ -65,11 +65,6 @@ impl HostOp for PackedLinearOp {
         self.kernel.forward(rows, inputs[0], inputs.get(1).copied(), &mut y);
         y
     }
-
-    fn backward(&self, _: &[&[f32]], _: &[f32], wanted: &[bool]) -> Vec<Option<Vec<f32>>> {
-        // `can_fold` keeps recorded tensors away from here.
-        wanted.iter().map(|_| None).collect()
-    }
 }
 
 /// A two-dimensional scan whose weights were brought into the kernel's order once; see
@@ -130,10 +125,5 @@ impl HostOp for PackedScanOp {
         let mut y = spare::take(inputs[0].len());
         self.kernel.forward([batch, pixels], inputs[0], self.table.orders(), &mut y);
         y
-    }
-
-    fn backward(&self, _: &[&[f32]], _: &[f32], wanted: &[bool]) -> Vec<Option<Vec<f32>>> {
-        // `can_fold` keeps recorded tensors away from here.
-        wanted.iter().map(|_| None).collect()
     }
 }
