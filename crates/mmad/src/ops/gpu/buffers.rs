@@ -34,10 +34,10 @@ impl Inputs {
     pub(super) fn new(
         shape: Ss2dShape,
         table: &Arc<DirectionTable>,
-        tensors: &[CubeTensor; 6],
+        tensors: [CubeTensor; 6],
     ) -> Self {
         let orders = orders_on(table, &tensors[0].device);
-        Self { shape, tensors: tensors.clone().map(into_contiguous), orders }
+        Self { shape, tensors: tensors.map(into_contiguous), orders }
     }
 
     pub(super) fn client(&self) -> &Client {

@@ -26,7 +26,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
+use burn::backend::{Backend, Dispatch, DispatchDevice, ExtensionType, backend_extension};
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::CubeBackend;
 use mmad_kernels::orders::DirectionTable;
@@ -52,12 +52,14 @@ pub(super) fn ss2d(
     let ScanWeights { dt_weight, dt_bias, a_log, d_skip } = weights;
     Tensor::from_dispatch(Dispatch::gpu_ss2d(
         Call { shape, table: Arc::clone(table) },
-        u.into_dispatch(),
-        projected.into_dispatch(),
-        dt_weight.into_dispatch(),
-        dt_bias.into_dispatch(),
-        a_log.into_dispatch(),
-        d_skip.into_dispatch(),
+        ScanTensors {
+            u: u.into_dispatch(),
+            projected: projected.into_dispatch(),
+            dt_weight: dt_weight.into_dispatch(),
+            dt_bias: dt_bias.into_dispatch(),
+            a_log: a_log.into_dispatch(),
+            d_skip: d_skip.into_dispatch(),
+        },
     ))
 }
 
@@ -69,53 +71,68 @@ pub struct Call {
     table: Arc<DirectionTable>,
 }
 
+/// What a scan reads, or the gradient of each.
+#[doc(hidden)]
+#[derive(Debug, Clone, ExtensionType)]
+#[extension_type(fusion)]
+pub struct ScanTensors<B: Backend> {
+    u: FloatTensor<B>,
+    projected: FloatTensor<B>,
+    dt_weight: FloatTensor<B>,
+    dt_bias: FloatTensor<B>,
+    a_log: FloatTensor<B>,
+    d_skip: FloatTensor<B>,
+}
+
+impl<B: Backend> ScanTensors<B> {
+    fn into_array(self) -> [FloatTensor<B>; 6] {
+        let Self { u, projected, dt_weight, dt_bias, a_log, d_skip } = self;
+        [u, projected, dt_weight, dt_bias, a_log, d_skip]
+    }
+
+    fn from_array(tensors: [FloatTensor<B>; 6]) -> Self {
+        let [u, projected, dt_weight, dt_bias, a_log, d_skip] = tensors;
+        Self { u, projected, dt_weight, dt_bias, a_log, d_skip }
+    }
+}
+
 /// The scan as Burn's dispatch wants it.
-#[backend_extension(Autodiff, Cube)]
+#[backend_extension(Autodiff, Cube, Fusion)]
 pub trait GpuScan: Backend {
     #[doc(hidden)]
+    #[fusion(meta = |_, tensors| tensors.u.clone())]
     fn gpu_ss2d(
         call: Call,
-        u: FloatTensor<Self>,
-        projected: FloatTensor<Self>,
-        dt_weight: FloatTensor<Self>,
-        dt_bias: FloatTensor<Self>,
-        a_log: FloatTensor<Self>,
-        d_skip: FloatTensor<Self>,
+        #[extension_type] tensors: ScanTensors<Self>,
     ) -> FloatTensor<Self>;
 }
 
 /// Back ends with a hand-written backward pass of the scan.
+#[backend_extension(Cube, Fusion)]
 pub trait GpuScanBackward: GpuScan {
     #[doc(hidden)]
+    #[fusion(meta = |_, tensors, _| tensors.clone())]
     fn gpu_ss2d_grads(
-        call: &Call,
-        inputs: &[FloatTensor<Self>; 6],
+        call: Call,
+        #[extension_type] tensors: ScanTensors<Self>,
         grad: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 6];
+    ) -> ScanTensors<Self>;
 }
 
 impl GpuScan for CubeBackend {
-    fn gpu_ss2d(
-        call: Call,
-        u: FloatTensor<Self>,
-        projected: FloatTensor<Self>,
-        dt_weight: FloatTensor<Self>,
-        dt_bias: FloatTensor<Self>,
-        a_log: FloatTensor<Self>,
-        d_skip: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        let inputs = [u, projected, dt_weight, dt_bias, a_log, d_skip];
-        scan_forward::forward(&Inputs::new(call.shape, &call.table, &inputs))
+    fn gpu_ss2d(call: Call, tensors: ScanTensors<Self>) -> FloatTensor<Self> {
+        scan_forward::forward(&Inputs::new(call.shape, &call.table, tensors.into_array()))
     }
 }
 
 impl GpuScanBackward for CubeBackend {
     fn gpu_ss2d_grads(
-        call: &Call,
-        inputs: &[FloatTensor<Self>; 6],
+        call: Call,
+        tensors: ScanTensors<Self>,
         grad: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 6] {
-        scan_backward::backward(&Inputs::new(call.shape, &call.table, inputs), grad)
+    ) -> ScanTensors<Self> {
+        let inputs = Inputs::new(call.shape, &call.table, tensors.into_array());
+        ScanTensors::from_array(scan_backward::backward(&inputs, grad))
     }
 }
 
@@ -123,7 +140,7 @@ impl GpuScanBackward for CubeBackend {
 struct ScanStep;
 
 impl<B: GpuScanBackward> Backward<B, 6> for ScanStep {
-    type State = (Call, [FloatTensor<B>; 6]);
+    type State = (Call, ScanTensors<B>);
 
     fn backward(
         self,
@@ -132,8 +149,8 @@ impl<B: GpuScanBackward> Backward<B, 6> for ScanStep {
         _checkpointer: &mut Checkpointer,
     ) {
         let grad = grads.consume::<B>(&ops.node);
-        let (call, inputs) = ops.state;
-        let found = B::gpu_ss2d_grads(&call, &inputs, grad);
+        let (call, tensors) = ops.state;
+        let found = B::gpu_ss2d_grads(call, tensors, grad).into_array();
         for (parent, grad) in ops.parents.iter().zip(found) {
             if let Some(parent) = parent {
                 grads.register::<B>(parent.id, grad);
@@ -145,22 +162,13 @@ impl<B: GpuScanBackward> Backward<B, 6> for ScanStep {
 impl<B: GpuScanBackward, C: CheckpointStrategy> GpuScan for Autodiff<B, C> {
     // The type that has these methods is private, so they have no path.
     #[allow(clippy::redundant_closure_for_method_calls)]
-    fn gpu_ss2d(
-        call: Call,
-        u: FloatTensor<Self>,
-        projected: FloatTensor<Self>,
-        dt_weight: FloatTensor<Self>,
-        dt_bias: FloatTensor<Self>,
-        a_log: FloatTensor<Self>,
-        d_skip: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        let inputs = [u, projected, dt_weight, dt_bias, a_log, d_skip];
-        let nodes = inputs.each_ref().map(|input| input.node());
-        let inputs = inputs.map(|input| input.into_primitive());
-        let [u, projected, dt_weight, dt_bias, a_log, d_skip] = inputs.clone();
-        let y = B::gpu_ss2d(call.clone(), u, projected, dt_weight, dt_bias, a_log, d_skip);
+    fn gpu_ss2d(call: Call, tensors: ScanTensors<Self>) -> FloatTensor<Self> {
+        let tensors = tensors.into_array();
+        let nodes = tensors.each_ref().map(|tensor| tensor.node());
+        let tensors = ScanTensors::from_array(tensors.map(|tensor| tensor.into_primitive()));
+        let y = B::gpu_ss2d(call.clone(), tensors.clone());
         match ScanStep.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(step) => step.finish((call, inputs), y),
+            OpsKind::Tracked(step) => step.finish((call, tensors), y),
             OpsKind::UnTracked(step) => step.finish(y),
         }
     }
