@@ -15,6 +15,7 @@ use super::lanes::Lanes;
 use super::recurrence::CHUNK;
 use super::sequence::{Gathered, Sequence, Weights, padded_states};
 use super::ss2d::{Ss2dGrads, Ss2dParams, Ss2dShape, check_len, check_map, check_weights};
+use crate::aligned::AlignedVec;
 use crate::linear::{self, LinearGrads, LinearShape};
 use crate::matmul::{add_rows_transposed, multiply, multiply_rows};
 use crate::panels::{PackedWeight, PanelMemory, PanelShape, Panels, Source, pack, pack_in};
@@ -89,7 +90,7 @@ pub fn ss2d_features_forward_with(
 pub struct PackedSs2d {
     isa: Isa,
     layer: Ss2dShape,
-    projection: PackedProjection<Vec<f32>>,
+    projection: PackedProjection<AlignedVec<f32>>,
     /// `Vec<Weights<S>>` for the instruction set of `isa`.
     weights: Box<dyn Any + Send + Sync>,
 }
