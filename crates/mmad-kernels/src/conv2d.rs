@@ -3,13 +3,15 @@
 //! No column matrix is built: a register tile of output pixels reads its input rows where they
 //! lie, one kernel position after the other. Maps of few channels (the first layer of an encoder)
 //! are copied once into rows with a zero border, where the kernel positions of one kernel row are
-//! neighbours and count as one long input.
+//! neighbours and count as one long input. 3x3 layers whose weight is packed once go another way,
+//! with fewer than half of the multiplications (`winograd.rs`).
 
 mod backward;
 mod forward;
 mod packed;
 pub mod reference;
 mod source_map;
+mod winograd;
 
 pub use backward::{ConvGrads, backward};
 pub use forward::{ConvEpilogue, forward};

@@ -13,6 +13,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod activation;
+mod aligned;
 pub mod batch_norm;
 pub mod blur;
 pub mod conv2d;

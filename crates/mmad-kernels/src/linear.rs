@@ -1,7 +1,7 @@
 //! Linear layer: `y = x wᵀ + bias`.
 
 use crate::matmul::{multiply, multiply_transposed, sum_rows};
-use crate::panels::{PackedWeight, PanelShape, Source, pack, pack_for_keeps};
+use crate::panels::{KeptWeight, PackedWeight, PanelShape, Source, pack, pack_for_keeps};
 use crate::partition::expect_len;
 use crate::register_tile::Epilogue;
 use crate::scratch::Scratch;
@@ -68,7 +68,7 @@ fn source(inputs: usize, weight: &[f32]) -> Source<'_, impl Fn(usize, usize) -> 
 /// A linear layer whose weight was brought into the kernel's order once, for many calls.
 #[derive(Clone, Debug)]
 pub struct PackedLinear {
-    packed: PackedWeight<Vec<f32>>,
+    packed: KeptWeight,
     bias: Option<Vec<f32>>,
     inputs: usize,
     outputs: usize,

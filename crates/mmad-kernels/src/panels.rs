@@ -8,6 +8,7 @@ use std::ops::{Deref, DerefMut};
 
 use pulp::bytemuck::Zeroable;
 
+use crate::aligned::AlignedVec;
 use crate::partition::for_each_chunk;
 use crate::scratch::{self, Scratch};
 use crate::simd::{lanes, tile_width};
@@ -83,7 +84,7 @@ impl<'a, T> Panels<'a, T> {
     }
 }
 
-/// A packed weight with its memory: a scratch buffer, or a vector that lives with the model.
+/// A packed weight with its memory: a scratch buffer, or one that lives with the model.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedWeight<M> {
     shape: PanelShape,
@@ -109,9 +110,9 @@ impl PanelMemory<f32> for Scratch {
     }
 }
 
-impl<T: Zeroable + Copy> PanelMemory<T> for Vec<T> {
+impl<T: Zeroable + Copy> PanelMemory<T> for AlignedVec<T> {
     fn with_len(len: usize) -> Self {
-        vec![T::zeroed(); len]
+        Self::zeros(len)
     }
 }
 
@@ -123,11 +124,11 @@ pub(crate) fn pack<F: Fn(usize, usize) -> usize + Sync>(
     pack_in(shape, source)
 }
 
+/// A weight packed for many calls.
+pub(crate) type KeptWeight<T = f32> = PackedWeight<AlignedVec<T>>;
+
 /// Packs a weight for many calls.
-pub(crate) fn pack_for_keeps<F, T>(
-    shape: PanelShape,
-    source: &Source<'_, F, T>,
-) -> PackedWeight<Vec<T>>
+pub(crate) fn pack_for_keeps<F, T>(shape: PanelShape, source: &Source<'_, F, T>) -> KeptWeight<T>
 where
     F: Fn(usize, usize) -> usize + Sync,
     T: Zeroable + Copy + Send + Sync,

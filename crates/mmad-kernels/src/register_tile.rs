@@ -2,7 +2,7 @@
 //!
 //! Vector lanes are neighbouring outputs (channels), so the weights are read as vectors and every
 //! input value is spread over a vector. A tile keeps up to 6 pixels x 4 vectors of sums in
-//! registers. A convolution differs from a matrix product only in where its input rows lie: every
+//! registers, or 8 x 2. A convolution differs from a matrix product only in where its input rows lie: every
 //! tap reads another pixel, which costs an address and no copy.
 //!
 //! What a place of an input holds is a parameter, [`Element`]: one `f32`, or two neighbouring
@@ -172,6 +172,12 @@ pub(crate) fn next_tile(left: usize) -> usize {
     }
 }
 
+/// [`next_tile`] where sums of 8 pixels fit the registers.
+#[inline(always)]
+fn next_large_tile(left: usize) -> usize {
+    if left == 8 || left > 9 { 8 } else { next_tile(left) }
+}
+
 struct Tile<'a, 'b, T> {
     run: &'b Run<'a, T>,
     panels: Panels<'a, T>,
@@ -189,8 +195,11 @@ impl<T: Element> Tile<'_, '_, T> {
     ) {
         let mut pixel = 0;
         while pixel < self.run.pixels {
-            let n = next_tile(self.run.pixels - pixel);
+            let left = self.run.pixels - pixel;
+            let is_narrow = VECTORS <= 2 && S::REGISTER_COUNT >= 32;
+            let n = if is_narrow { next_large_tile(left) } else { next_tile(left) };
             match n {
+                8 if is_narrow => self.multiply::<S, P, VECTORS, 8>(simd, product, pixel, out),
                 6 => self.multiply::<S, P, VECTORS, 6>(simd, product, pixel, out),
                 4 => self.multiply::<S, P, VECTORS, 4>(simd, product, pixel, out),
                 2 => self.multiply::<S, P, VECTORS, 2>(simd, product, pixel, out),

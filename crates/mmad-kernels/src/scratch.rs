@@ -3,35 +3,31 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
+use crate::aligned::AlignedVec;
+
 /// Buffers kept per thread. More are dropped: a thread rarely needs three at once.
 const KEPT_BUFFERS: usize = 4;
 
 thread_local! {
-    static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+    static FREE: RefCell<Vec<AlignedVec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A borrowed buffer; it goes back to its thread when dropped.
 #[derive(Debug)]
-pub(crate) struct Scratch {
-    buffer: Vec<f32>,
-    len: usize,
-}
+pub(crate) struct Scratch(AlignedVec<f32>);
 
 /// Takes a buffer of `len` values. What they hold is left over from earlier use.
 pub(crate) fn take(len: usize) -> Scratch {
     let mut buffer = FREE.with_borrow_mut(|free| {
         // The smallest that fits, else the largest, which then grows.
         let fitting = (0..free.len())
-            .filter(|&i| free[i].len() >= len)
-            .min_by_key(|&i| free[i].len())
-            .or_else(|| (0..free.len()).max_by_key(|&i| free[i].len()));
+            .filter(|&i| free[i].capacity() >= len)
+            .min_by_key(|&i| free[i].capacity())
+            .or_else(|| (0..free.len()).max_by_key(|&i| free[i].capacity()));
         fitting.map(|i| free.swap_remove(i)).unwrap_or_default()
     });
-    if buffer.len() < len {
-        buffer.clear();
-        buffer.resize(len, 0.0);
-    }
-    Scratch { buffer, len }
+    buffer.resize(len);
+    Scratch(buffer)
 }
 
 /// Takes a buffer of `len` zeros.
@@ -45,26 +41,26 @@ impl Deref for Scratch {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.buffer[..self.len]
+        &self.0
     }
 }
 
 impl DerefMut for Scratch {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.buffer[..self.len]
+        &mut self.0
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let buffer = std::mem::take(&mut self.buffer);
+        let buffer = std::mem::take(&mut self.0);
         // A thread that is ending has no store any more; the buffer is then simply freed.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
             if free.len() < KEPT_BUFFERS {
                 free.push(buffer);
-            } else if let Some(smallest) = free.iter_mut().min_by_key(|kept| kept.len())
-                && smallest.len() < buffer.len()
+            } else if let Some(smallest) = free.iter_mut().min_by_key(|kept| kept.capacity())
+                && smallest.capacity() < buffer.capacity()
             {
                 *smallest = buffer;
             }

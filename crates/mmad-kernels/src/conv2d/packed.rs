@@ -2,10 +2,11 @@
 
 use super::forward::{convolve, weight_source};
 use super::source_map::Taps;
+use super::winograd::Winograd;
 use super::{ConvEpilogue, ConvShape};
 #[cfg(target_arch = "x86_64")]
 use crate::pairs::{Pair, pair};
-use crate::panels::{PackedWeight, pack_for_keeps};
+use crate::panels::{KeptWeight, pack_for_keeps};
 use crate::partition::expect_len;
 use crate::precision::Precision;
 #[cfg(target_arch = "x86_64")]
@@ -22,11 +23,13 @@ pub struct PackedConv {
 
 #[derive(Clone, Debug)]
 enum Weight {
+    /// `f32` in the basis of Winograd's products.
+    Winograd(Winograd),
     /// Rounded already; so are the inputs before they are multiplied.
-    Single(PackedWeight<Vec<f32>>, Precision),
+    Single(KeptWeight, Precision),
     /// `bf16` with hardware for it.
     #[cfg(target_arch = "x86_64")]
-    Pairs(PackedWeight<Vec<Pair>>),
+    Pairs(KeptWeight<Pair>),
 }
 
 impl PackedConv {
@@ -71,6 +74,9 @@ impl PackedConv {
 
     /// `y = relu(x * weight + bias + residual)` on a map of `height` x `width` pixels.
     ///
+    /// A 3x3 layer of stride 1 with multiples of 16 channels in and out multiplies in Winograd's
+    /// basis, in `f32`. There, an input that is not finite makes NaN of its neighbours as well.
+    ///
     /// # Panics
     ///
     /// When a slice does not have the length of its shape.
@@ -86,6 +92,7 @@ impl PackedConv {
         expect_len("conv2d", "x", x.len(), shape.input_len());
         let epilogue = ConvEpilogue { bias: self.bias.as_deref(), residual, relu };
         match &self.weight {
+            Weight::Winograd(weight) => weight.forward(shape, x, &epilogue, y),
             Weight::Single(packed, Precision::F32) => {
                 convolve(shape, x, packed.panels(), &epilogue, y);
             }
@@ -111,6 +118,9 @@ impl Weight {
         #[cfg(target_arch = "x86_64")]
         if precision == Precision::Bf16 && has_bf16_unit() {
             return Self::pairs(shape, weight);
+        }
+        if precision == Precision::F32 && Winograd::suits(shape) {
+            return Self::Winograd(Winograd::new(shape, weight));
         }
         Self::single(shape, weight, precision)
     }

@@ -3,7 +3,9 @@
 use pulp::x86::V4;
 use pulp::{NullaryFnOnce, cast};
 use std::arch::x86_64::{__m512, __m512i};
+use std::f32::consts::LOG2_E;
 
+use super::exponential::{LN_2_HIGH, LN_2_LOW, SHIFT};
 use super::lanes::Lanes;
 
 impl Lanes for V4 {
@@ -87,11 +89,35 @@ impl Lanes for V4 {
         let shifted = self.add(x, self.splat(SHIFT_32));
         let rounded = self.sub(shifted, self.splat(SHIFT_32));
         let f = self.sub(x, rounded);
-        let [low, high] = ROOTS.map(cast::<[f32; 16], __m512>);
-        let root = self.avx512f._mm512_permutex2var_ps(low, cast(shifted), high);
         let slope = self.mul_add(f, self.splat(SQUARE), self.splat(LINEAR));
-        let power = self.mul(root, self.mul_add(f, slope, self.splat(1.0)));
+        let power = self.mul_add(f, slope, self.splat(1.0));
+        let power = self.mul(self.look_up(&ROOTS, shifted), power);
         self.avx512f._mm512_scalef_ps(power, rounded)
+    }
+
+    #[inline(always)]
+    fn exp(self, x: __m512) -> __m512 {
+        // As `exp2` of `x/ln 2`, but `f` is found as a part of `x`, which is exact.
+        let x = self.min(self.splat(89.0), self.max(self.splat(-104.0), x));
+        let shifted = self.mul_add(x, self.splat(LOG2_E), self.splat(SHIFT_32));
+        let rounded = self.sub(shifted, self.splat(SHIFT_32));
+        let f = self.mul_add(rounded, self.splat(-LN_2_HIGH), x);
+        let f = self.mul_add(rounded, self.splat(-LN_2_LOW), f);
+        let slope = self.mul_add(f, self.splat(SQUARE_OF_E), self.splat(LINEAR_OF_E));
+        let power = self.mul_add(f, slope, self.splat(1.0));
+        let power = self.mul(self.look_up(&ROOTS, shifted), power);
+        self.avx512f._mm512_scalef_ps(power, rounded)
+    }
+
+    #[inline(always)]
+    fn ln_1p(self, z: __m512) -> __m512 {
+        // `31·z = j + t` with `|t| <= 1/2`, and a parabola in `t` for every `j`.
+        let shifted = self.mul_add(z, self.splat(31.0), self.splat(SHIFT));
+        let j = self.sub(shifted, self.splat(SHIFT));
+        let t = self.avx512f._mm512_fmsub_ps(z, self.splat(31.0), j);
+        let [at, slope, square] = QUOTIENTS.each_ref().map(|table| self.look_up(table, shifted));
+        let quotient = self.mul_add(self.mul_add(square, t, slope), t, at);
+        self.mul(z, quotient)
     }
 
     #[inline(always)]
@@ -114,46 +140,66 @@ impl Lanes for V4 {
     }
 }
 
+/// 32 numbers in two vectors.
+type Table = [[f32; 16]; 2];
+
+/// A number from a table.
+trait LookUp {
+    /// Number `j` of the table for the integer `j` in the last five bits of the index.
+    fn look_up(self, table: &Table, index: __m512) -> __m512;
+}
+
+impl LookUp for V4 {
+    #[inline(always)]
+    fn look_up(self, table: &Table, index: __m512) -> __m512 {
+        let [low, high] = table.map(cast::<[f32; 16], __m512>);
+        self.avx512f._mm512_permutex2var_ps(low, cast(index), high)
+    }
+}
+
 /// `2^(j/32)` for `j` from 0 to 31.
-#[expect(clippy::excessive_precision, clippy::approx_constant, reason = "nearest to the roots")]
-const ROOTS: [[f32; 16]; 2] = [
-    [
-        1.0,
-        1.021_897_15,
-        1.044_273_78,
-        1.067_140_401,
-        1.090_507_7,
-        1.114_386_74,
-        1.138_788_6,
-        1.163_724_9,
-        1.189_207_1,
-        1.215_247_4,
-        1.241_857_8,
-        1.269_051,
-        1.296_839_6,
-        1.325_236_64,
-        1.354_255_5,
-        1.383_91,
-    ],
-    [
-        1.414_213_56,
-        1.445_180_8,
-        1.476_826_15,
-        1.509_164_4,
-        1.542_210_8,
-        1.575_980_85,
-        1.610_490_3,
-        1.645_755_5,
-        1.681_792_8,
-        1.718_619_3,
-        1.756_252_2,
-        1.794_709_1,
-        1.834_008_1,
-        1.874_167_63,
-        1.915_206_6,
-        1.957_144_1,
-    ],
-];
+static ROOTS: Table = {
+    const ROOT: f64 = 1.021_897_148_654_116_7;
+    let mut table = [[0.0; 16]; 2];
+    let (mut power, mut j) = (1.0, 0);
+    while j < 32 {
+        table[j / 16][j % 16] = power as f32;
+        power *= ROOT;
+        j += 1;
+    }
+    table
+};
+
+/// `ln(1 + z)/z` near `z = j/31` for `j` from 0 to 31, as `c[0] + c[1]·t + c[2]·t²` with
+/// `t = 31·z - j`: the parabola through three Chebyshev nodes, to 3e-7.
+static QUOTIENTS: [Table; 3] = {
+    const NODE: f64 = 0.433_012_701_892_219_3;
+    let mut tables = [[[0.0; 16]; 2]; 3];
+    let mut j = 0;
+    while j < 32 {
+        let below = ln_1p_quotient((j as f64 - NODE) / 31.0);
+        let at = ln_1p_quotient(j as f64 / 31.0);
+        let above = ln_1p_quotient((j as f64 + NODE) / 31.0);
+        let (row, lane) = (j / 16, j % 16);
+        tables[0][row][lane] = at as f32;
+        tables[1][row][lane] = ((above - below) / (2.0 * NODE)) as f32;
+        tables[2][row][lane] = ((above - 2.0 * at + below) / (2.0 * NODE * NODE)) as f32;
+        j += 1;
+    }
+    tables
+};
+
+/// `ln(1 + z)/z` for `z` of a size up to 1.1, by the series of `ln(1 + z) = 2·artanh(z/(2 + z))`.
+const fn ln_1p_quotient(z: f64) -> f64 {
+    let s = z / (2.0 + z);
+    let (mut sum, mut power, mut n) = (0.0, 1.0, 1);
+    while n < 60 {
+        sum += power / n as f64;
+        power *= s * s;
+        n += 2;
+    }
+    2.0 / (2.0 + z) * sum
+}
 
 /// `1.5·2^23/32`: adding it to a number below `2^17` in size rounds that number to a multiple of
 /// 1/32, whose last five bits then stand at the end of the sum's encoding.
@@ -162,6 +208,10 @@ const SHIFT_32: f32 = 393_216.0;
 /// `2^f = 1 + f·(LINEAR + f·SQUARE)` for `|f| <= 1/64`, to 6e-8 relative.
 const LINEAR: f32 = 0.693_157_2;
 const SQUARE: f32 = 0.240_226_5;
+
+/// The same for `e^f` and `|f| <= ln 2/64`.
+const LINEAR_OF_E: f32 = LINEAR * LOG2_E;
+const SQUARE_OF_E: f32 = SQUARE * LOG2_E * LOG2_E;
 
 /// A step of a sum over lanes.
 trait SumQuads {

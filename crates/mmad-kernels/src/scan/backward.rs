@@ -75,13 +75,11 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
         let mut history = vec![zero; recurrence::history_len::<S>()];
         let mut g = [zero; CHUNK];
         for (index, places) in sequence.order.chunks(CHUNK).enumerate().rev() {
-            let read = local.as_mut().map(|local| local.project(&sequence, places));
-            let read = read.unwrap_or(Sequence { order: places, ..sequence });
-            gathered.rows(&read.rows, read.order);
+            let read = gathered.steps(&sequence, local.as_mut(), places);
             of_rows.clear();
             let starts = &starts[index * weights.decay.len()..];
             for block in 0..weights.blocks() {
-                gathered.channels::<true>(simd, &read, weights, read.order, block);
+                gathered.channels::<true>(simd, &read, weights, block);
                 for (g, &place) in g.iter_mut().zip(places) {
                     *g = simd.load_some(&grad_y[weights.places_of(block, place)]);
                 }
@@ -97,8 +95,7 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
                     &mut grad_h[states.clone()],
                     &mut ChunkGrads {
                         a: &mut of_weights.a[states],
-                        b: &mut of_rows.b,
-                        c: &mut of_rows.c,
+                        states: &mut of_rows.states,
                         input: &mut of_input,
                         dt_decay: &mut of_decay,
                     },
@@ -131,9 +128,7 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
             let RowsMut { data, stride, offset } = &mut grad_rows;
             of_rows.write_dt_r(data, *stride, *offset, places);
             if let Some(back) = &mut back {
-                let of_states = 2 * sequence.rows.states;
-                of_rows.write_states(&mut back.states, of_states, 0, read.order);
-                back.project(read.u, places.len());
+                back.project(&of_rows.states, read.u, places.len());
                 for (t, &place) in places.iter().enumerate() {
                     for block in 0..weights.blocks() {
                         let of_u = &back.u_and_states[weights.places_of(block, t as u32)];
@@ -145,8 +140,9 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
                 of_rows.write_states(data, *stride, *offset + sequence.rows.rank, places);
             }
         }
-        let to_states = back.map(|back| back.of_weight).unwrap_or_default();
-        WeightGrads { to_states, ..of_weights.into_plain(simd, weights, sequence.rows.states) }
+        let states = sequence.rows.states;
+        let to_states = back.map(|back| back.into_of_weight(states)).unwrap_or_default();
+        WeightGrads { to_states, ..of_weights.into_plain(simd, weights, states) }
     }
 }
 
@@ -164,11 +160,9 @@ fn note_starts<S: Lanes>(
     let mut h = vec![simd.splat(0.0); weights.decay.len()];
     starts.extend_from_slice(&h);
     for places in sequence.order.chunks(CHUNK).take(n_chunks.saturating_sub(1)) {
-        let read = local.as_mut().map(|local| local.project(sequence, places));
-        let read = read.unwrap_or(Sequence { order: places, ..*sequence });
-        gathered.rows(&read.rows, read.order);
+        let read = gathered.steps(sequence, local.as_mut(), places);
         for block in 0..weights.blocks() {
-            gathered.channels::<false>(simd, &read, weights, read.order, block);
+            gathered.channels::<false>(simd, &read, weights, block);
             let h = &mut h[weights.states_of(block)];
             recurrence::advance(simd, weights.decay_of(block), &gathered.chunk(places.len()), h);
         }
@@ -256,9 +250,8 @@ fn rows_from_lanes<S: Lanes>(
 /// Gradients of the rows of one chunk, laid out as in [`Gathered`].
 struct RowGrads {
     rank: usize,
-    states: usize,
-    b: Vec<f32>,
-    c: Vec<f32>,
+    n_states: usize,
+    states: Vec<f32>,
     dt_r: Vec<f32>,
 }
 
@@ -266,17 +259,15 @@ impl RowGrads {
     fn new(rows: &Rows<'_>, padded_states: usize) -> Self {
         Self {
             rank: rows.rank,
-            states: rows.states,
-            b: vec![0.0; CHUNK * padded_states],
-            c: vec![0.0; CHUNK * padded_states],
+            n_states: rows.states,
+            states: vec![0.0; CHUNK * 2 * padded_states],
             dt_r: vec![0.0; CHUNK * rows.rank],
         }
     }
 
     #[inline(always)]
     fn clear(&mut self) {
-        self.b.fill(0.0);
-        self.c.fill(0.0);
+        self.states.fill(0.0);
         self.dt_r.fill(0.0);
     }
 
@@ -311,12 +302,12 @@ impl RowGrads {
     /// Writes `B | C` of the chunk.
     #[inline(always)]
     fn write_states(&self, into: &mut [f32], stride: usize, offset: usize, places: &[u32]) {
-        let padded_states = self.b.len() / CHUNK;
-        for (t, &place) in places.iter().enumerate() {
-            let row = &mut into[place as usize * stride + offset..][..2 * self.states];
-            let (b, c) = row.split_at_mut(self.states);
-            copy_states(&self.b[t * padded_states..][..self.states], b);
-            copy_states(&self.c[t * padded_states..][..self.states], c);
+        let (n_states, padded_states) = (self.n_states, self.states.len() / (2 * CHUNK));
+        for (&place, from) in places.iter().zip(self.states.chunks_exact(2 * padded_states)) {
+            let row = &mut into[place as usize * stride + offset..][..2 * n_states];
+            let (b, c) = row.split_at_mut(n_states);
+            copy_states(&from[..n_states], b);
+            copy_states(&from[padded_states..][..n_states], c);
         }
     }
 }

@@ -6,14 +6,16 @@
 //! low-rank steps alone are written out: they are few, and for one direction fill no vector.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 
 use super::directions::{self, BackwardGrads, Steering};
 use super::isa::{Isa, with_lanes};
 use super::lanes::Lanes;
 use super::recurrence::CHUNK;
-use super::sequence::{Rows, Sequence, Weights};
+use super::sequence::{Gathered, Sequence, Weights, padded_states};
 use super::ss2d::{Ss2dGrads, Ss2dParams, Ss2dShape, check_len, check_map, check_weights};
+use crate::aligned::AlignedVec;
 use crate::linear::{self, LinearGrads, LinearShape};
 use crate::matmul::{add_rows_transposed, multiply, multiply_rows};
 use crate::panels::{PackedWeight, PanelMemory, PanelShape, Panels, Source, pack, pack_in};
@@ -88,7 +90,7 @@ pub fn ss2d_features_forward_with(
 pub struct PackedSs2d {
     isa: Isa,
     layer: Ss2dShape,
-    projection: PackedProjection<Vec<f32>>,
+    projection: PackedProjection<AlignedVec<f32>>,
     /// `Vec<Weights<S>>` for the instruction set of `isa`.
     weights: Box<dyn Any + Send + Sync>,
 }
@@ -228,6 +230,21 @@ fn of_direction(shape: Ss2dShape, projection: &[f32], direction: usize) -> (&[f3
     projection[direction * len..][..len].split_at(shape.rank * shape.channels)
 }
 
+/// The rows of `projection` that make `B | C` of a direction, either filled up to whole groups of
+/// states, as the scan reads them: `[2 · padded_states, D]`.
+fn weight_of_states(shape: Ss2dShape, projection: &[f32], direction: usize) -> Cow<'_, [f32]> {
+    let (_, rows) = of_direction(shape, projection, direction);
+    let (states, padded) = (shape.states, padded_states(shape.states));
+    if states == padded {
+        return Cow::Borrowed(rows);
+    }
+    let mut filled = vec![0.0; 2 * padded * shape.channels];
+    let (b, c) = rows.split_at(states * shape.channels);
+    filled[..b.len()].copy_from_slice(b);
+    filled[padded * shape.channels..][..c.len()].copy_from_slice(c);
+    Cow::Owned(filled)
+}
+
 /// From features to the low-rank steps: `[K · R, D]`.
 fn weight_of_steps(shape: Ss2dShape, projection: &[f32]) -> Vec<f32> {
     let of_steps = (0..shape.directions).map(|k| of_direction(shape, projection, k).0);
@@ -251,7 +268,8 @@ impl<M: PanelMemory<f32>> PackedProjection<M> {
             pack_in(PanelShape { taps: 1, depth, outputs }, &source)
         };
         let directions = 0..shape.directions;
-        let of_states = |k: usize| pack(2 * shape.states, of_direction(shape, projection, k).1);
+        let n_states = 2 * padded_states(shape.states);
+        let of_states = |k: usize| pack(n_states, &weight_of_states(shape, projection, k));
         Self {
             to_steps: pack(steps_shape(shape).outputs, &weight_of_steps(shape, projection)),
             to_states: directions.map(of_states).collect(),
@@ -284,9 +302,9 @@ impl<'a> Projections<'a> {
 
     /// With what the backward pass needs.
     fn with_transposed(self, shape: Ss2dShape, projection: &[f32]) -> Self {
-        let (depth, outputs) = (2 * shape.states, shape.channels);
+        let (depth, outputs) = (2 * padded_states(shape.states), shape.channels);
         let pack_back = |k: usize| {
-            let values = of_direction(shape, projection, k).1;
+            let values = &weight_of_states(shape, projection, k)[..];
             let offset = |_: usize, state: usize| state * outputs;
             pack(
                 PanelShape { taps: 1, depth, outputs },
@@ -333,7 +351,6 @@ impl<'a> ProjectionBack<'a> {
         BackChunk {
             from_states: self.from_states,
             u: scratch::take(CHUNK * channels),
-            states: scratch::take(CHUNK * states),
             u_and_states: scratch::take(CHUNK * channels),
             of_weight: vec![0.0; states * channels],
         }
@@ -345,24 +362,33 @@ pub(super) struct BackChunk<'a> {
     from_states: Panels<'a>,
     /// Of the input through the scan alone, `[steps, channels]`
     pub(super) u: Scratch,
-    /// Of `B | C`, `[steps, 2N]`
-    pub(super) states: Scratch,
     /// Of the input, `[steps, channels]`, but for its way through the low-rank steps
     pub(super) u_and_states: Scratch,
-    /// Of the weight from features to `B | C`, `[2N, channels]`; added to
-    pub(super) of_weight: Vec<f32>,
+    /// Of the weight from features to `B | C`, `[2 · padded_states, channels]`; added to
+    of_weight: Vec<f32>,
 }
 
 impl BackChunk<'_> {
-    /// From the gradient of `B | C` to those of the input and the weight; `u` is the chunk's input.
-    pub(super) fn project(&mut self, u: &[f32], steps: usize) {
+    /// From the gradient of `B | C`, `[steps, 2 · padded_states]`, to those of the input and the
+    /// weight; `u` is the chunk's input.
+    pub(super) fn project(&mut self, of_states: &[f32], u: &[f32], steps: usize) {
         let PanelShape { depth: states, outputs: channels, .. } = self.from_states.shape;
-        let of_states = &self.states[..steps * states];
+        let of_states = &of_states[..steps * states];
         let epilogue = Epilogue { residual: Some(&self.u), ..Epilogue::default() };
         let of_u = &mut self.u_and_states;
         multiply_rows(of_states, steps, self.from_states, &epilogue, of_u, channels);
         let (u, of_weight) = (&u[..steps * channels], &mut self.of_weight);
         add_rows_transposed(of_states, states, states, u, channels, steps, of_weight);
+    }
+
+    /// The gradient of the weight from features to `B | C`, `[2 · states, channels]`.
+    pub(super) fn into_of_weight(self, states: usize) -> Vec<f32> {
+        let PanelShape { depth, outputs: channels, .. } = self.from_states.shape;
+        if depth == 2 * states {
+            return self.of_weight;
+        }
+        let halves = self.of_weight.chunks((depth / 2 * channels).max(1));
+        halves.flat_map(|half| &half[..states * channels]).copied().collect()
     }
 }
 
@@ -379,22 +405,17 @@ pub(super) struct Projection<'a> {
 impl<'a> Projection<'a> {
     /// Memory for the chunks of `sequence`.
     pub(super) fn chunks(self, sequence: &Sequence<'_>) -> ProjectedChunk<'a> {
-        let Rows { rank, states, .. } = sequence.rows;
-        ProjectedChunk {
-            projection: self,
-            u: scratch::take(CHUNK * self.to_states.shape.depth),
-            rows: scratch::take(CHUNK * (rank + 2 * states)),
-        }
+        let u = scratch::take(CHUNK * self.to_states.shape.depth);
+        ProjectedChunk { projection: self, rank: sequence.rows.rank, u }
     }
 }
 
-/// A chunk of a sequence in the order of its steps, with its rows.
+/// The input of a chunk of a sequence in the order of its steps.
 pub(super) struct ProjectedChunk<'a> {
     projection: Projection<'a>,
+    rank: usize,
     /// `[steps, channels]`
     u: Scratch,
-    /// `[steps, R + 2N]`
-    rows: Scratch,
 }
 
 /// Places of a chunk that lies in the order of its steps.
@@ -411,27 +432,23 @@ const IN_ORDER: [u32; CHUNK] = {
 impl ProjectedChunk<'_> {
     /// Brings together and projects the steps at `places`, at most [`CHUNK`].
     #[inline(always)]
-    pub(super) fn project<'b>(&'b mut self, from: &Sequence<'b>, places: &[u32]) -> Sequence<'b> {
+    pub(super) fn project<'b, S: Lanes>(
+        &'b mut self,
+        from: &Sequence<'b>,
+        places: &[u32],
+        into: &mut Gathered<S>,
+    ) -> Sequence<'b> {
         let Projection { dt_r, stride, offset, to_states } = self.projection;
-        let (channels, rank) = (to_states.shape.depth, from.rows.rank);
-        let row = rank + to_states.shape.outputs;
+        let PanelShape { depth: channels, outputs: states, .. } = to_states.shape;
         for (&place, into) in places.iter().zip(self.u.chunks_exact_mut(channels.max(1))) {
             copy_row(&from.u[place as usize * channels..][..channels], into);
         }
-        for (&place, into) in places.iter().zip(self.rows.chunks_exact_mut(row)) {
-            let dt_r = &dt_r[place as usize * stride + offset..][..rank];
-            for (into, &x) in into.iter_mut().zip(dt_r) {
-                *into = x;
-            }
+        for (t, &place) in places.iter().enumerate() {
+            into.set_dt_r(t, &dt_r[place as usize * stride + offset..][..self.rank]);
         }
-        let states = &mut self.rows[rank..];
-        multiply_rows(&self.u, places.len(), to_states, &Epilogue::default(), states, row);
-        Sequence {
-            order: &IN_ORDER[..places.len()],
-            u: &self.u,
-            rows: Rows { data: &self.rows, stride: row, offset: 0, ..from.rows },
-            step_size: from.step_size,
-        }
+        let epilogue = Epilogue::default();
+        multiply_rows(&self.u, places.len(), to_states, &epilogue, &mut into.states, states);
+        Sequence { order: &IN_ORDER[..places.len()], u: &self.u, ..*from }
     }
 }
 

@@ -30,12 +30,9 @@ impl<S: Lanes> NullaryFnOnce for Forward<'_, S> {
         let mut chunk_y = [simd.splat(0.0); CHUNK];
         let mut local = projection.map(|projection| projection.chunks(&sequence));
         for places in sequence.order.chunks(CHUNK) {
-            // Rows that are projected here lie in a small sequence of their own.
-            let read = local.as_mut().map(|local| local.project(&sequence, places));
-            let read = read.unwrap_or(Sequence { order: places, ..sequence });
-            gathered.rows(&read.rows, read.order);
+            let read = gathered.steps(&sequence, local.as_mut(), places);
             for block in 0..weights.blocks() {
-                gathered.channels::<false>(simd, &read, weights, read.order, block);
+                gathered.channels::<false>(simd, &read, weights, block);
                 let chunk = gathered.chunk(places.len());
                 let chunk_y = &mut chunk_y[..places.len()];
                 for (y, &u) in chunk_y.iter_mut().zip(chunk.u) {

@@ -6,6 +6,8 @@
 
 use pulp::NullaryFnOnce;
 
+use super::exponential;
+
 /// An instruction set, and the vectors of [`LANES`](Lanes::LANES) 32-bit floats it works on.
 ///
 /// All functions act lane by lane unless they say otherwise.
@@ -59,8 +61,20 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     /// `k = -127`, infinite for `k = 128`, exact between.
     fn power_of_two(self, shifted: Self::F) -> Self::F;
 
-    /// `2^x` to about 1e-7 relative; see [`super::exponential::exp2`].
+    /// `2^x` to about 1e-7 relative; see [`exponential::exp2`].
     fn exp2(self, x: Self::F) -> Self::F;
+
+    /// `e^x`; see [`exponential::exp`].
+    #[inline(always)]
+    fn exp(self, x: Self::F) -> Self::F {
+        exponential::exp(self, x)
+    }
+
+    /// `ln(1 + z)` for `0 <= z <= 1`, to 4e-7 relative; see [`exponential::ln_1p`].
+    #[inline(always)]
+    fn ln_1p(self, z: Self::F) -> Self::F {
+        exponential::ln_1p(self, z)
+    }
 
     /// Adds the sum over the lanes of `vectors[i]` to `sums[i]`; `G` is 4 or 8.
     fn add_lane_sums<const G: usize>(self, vectors: &[Self::F; G], sums: &mut [f32; G]);

@@ -22,10 +22,17 @@ pub(super) struct Chunk<'a, S: Lanes> {
     pub u: &'a [S::F],
     /// Step size after softplus, one vector a step.
     pub dt: &'a [S::F],
-    /// `[steps][states]`, the same for all channels.
-    pub b: &'a [f32],
-    /// `[steps][states]`, the same for all channels.
-    pub c: &'a [f32],
+    /// `B` and `C`, `[steps][2][states]`, the same for all channels.
+    pub states: &'a [f32],
+}
+
+impl<S: Lanes> Chunk<'_, S> {
+    /// `B` and `C` of step `t` for group `group` of `G` states.
+    #[inline(always)]
+    fn states_of<const G: usize>(&self, t: usize, group: usize, groups: usize) -> [&[f32; G]; 2] {
+        let (states, _) = self.states.as_chunks::<G>();
+        [&states[2 * t * groups + group], &states[(2 * t + 1) * groups + group]]
+    }
 }
 
 /// Moves `h` over the chunk and adds `<C, h>` to `y`.
@@ -57,15 +64,13 @@ fn forward_in_groups<S: Lanes, const G: usize>(
 ) {
     let (decay, _) = decay.as_chunks::<G>();
     let (h, _) = h.as_chunks_mut::<G>();
-    let (b, _) = chunk.b.as_chunks::<G>();
-    let (c, _) = chunk.c.as_chunks::<G>();
     let groups = decay.len();
     for (group, (decay, h)) in decay.iter().zip(h).enumerate() {
         let mut state = *h;
         for (t, y) in y.iter_mut().enumerate() {
             let (dt, u) = (chunk.dt[t], chunk.u[t]);
-            let c = &c[t * groups + group];
-            step(simd, decay, dt, u, &b[t * groups + group], &mut state);
+            let [b, c] = chunk.states_of::<G>(t, group, groups);
+            step(simd, decay, dt, u, b, &mut state);
             // Two sums, because one would wait for itself.
             let mut sums = [*y, simd.splat(0.0)];
             for n in 0..G {
@@ -97,12 +102,12 @@ fn advance_in_groups<S: Lanes, const G: usize>(
 ) {
     let (decay, _) = decay.as_chunks::<G>();
     let (h, _) = h.as_chunks_mut::<G>();
-    let (b, _) = chunk.b.as_chunks::<G>();
     let groups = decay.len();
     for (group, (decay, h)) in decay.iter().zip(h).enumerate() {
         let mut state = *h;
         for (t, (&dt, &u)) in chunk.dt.iter().zip(chunk.u).enumerate() {
-            step(simd, decay, dt, u, &b[t * groups + group], &mut state);
+            let [b, _] = chunk.states_of::<G>(t, group, groups);
+            step(simd, decay, dt, u, b, &mut state);
         }
         *h = state;
     }
@@ -132,10 +137,8 @@ fn step<S: Lanes, const G: usize>(
 pub(super) struct ChunkGrads<'a, S: Lanes> {
     /// Of `A`, one vector a state.
     pub a: &'a mut [S::F],
-    /// Of `B`, `[steps][states]`, summed over the channels.
-    pub b: &'a mut [f32],
-    /// Of `C`, `[steps][states]`, summed over the channels.
-    pub c: &'a mut [f32],
+    /// Of `B` and `C`, `[steps][2][states]`, summed over the channels.
+    pub states: &'a mut [f32],
     /// Of `dt·u`, one vector a step.
     pub input: &'a mut [S::F],
     /// Of `dt` through the decay alone, divided by `ln 2`; one vector a step.
@@ -179,11 +182,8 @@ fn backward_in_groups<S: Lanes, const G: usize>(
     let (decay, _) = decay.as_chunks::<G>();
     let (start, _) = start.as_chunks::<G>();
     let (grad_h, _) = grad_h.as_chunks_mut::<G>();
-    let (b, _) = chunk.b.as_chunks::<G>();
-    let (c, _) = chunk.c.as_chunks::<G>();
     let (grad_a, _) = grads.a.as_chunks_mut::<G>();
-    let (grad_b, _) = grads.b.as_chunks_mut::<G>();
-    let (grad_c, _) = grads.c.as_chunks_mut::<G>();
+    let (grad_states, _) = grads.states.as_chunks_mut::<G>();
     let (history, _) = history.as_chunks_mut::<G>();
     // The states before every step and after the last, and what each step multiplied them by.
     let (states, kept) = history.split_at_mut(CHUNK + 1);
@@ -195,7 +195,8 @@ fn backward_in_groups<S: Lanes, const G: usize>(
         states[0] = state;
         for t in 0..steps {
             let (dt, u) = (chunk.dt[t], chunk.u[t]);
-            kept[t] = step(simd, decay, dt, u, &b[t * groups + group], &mut state);
+            let [b, _] = chunk.states_of::<G>(t, group, groups);
+            kept[t] = step(simd, decay, dt, u, b, &mut state);
             states[t + 1] = state;
         }
 
@@ -204,7 +205,7 @@ fn backward_in_groups<S: Lanes, const G: usize>(
         for t in (0..steps).rev() {
             let (g, dt) = (grad_y[t], chunk.dt[t]);
             let input = simd.mul(dt, chunk.u[t]);
-            let (b, c) = (&b[t * groups + group], &c[t * groups + group]);
+            let [b, c] = chunk.states_of::<G>(t, group, groups);
             let (mut of_b, mut of_c) = (carried, carried);
             let mut of_input = grads.input[t];
             let mut of_decay = grads.dt_decay[t];
@@ -218,8 +219,8 @@ fn backward_in_groups<S: Lanes, const G: usize>(
                 of_a[n] = simd.mul_add(of_exponent, dt, of_a[n]);
                 of_decay = simd.mul_add(of_exponent, decay[n], of_decay);
             }
-            simd.add_lane_sums(&of_b, &mut grad_b[t * groups + group]);
-            simd.add_lane_sums(&of_c, &mut grad_c[t * groups + group]);
+            simd.add_lane_sums(&of_b, &mut grad_states[2 * t * groups + group]);
+            simd.add_lane_sums(&of_c, &mut grad_states[(2 * t + 1) * groups + group]);
             grads.input[t] = of_input;
             grads.dt_decay[t] = of_decay;
         }

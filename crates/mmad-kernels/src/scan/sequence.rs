@@ -5,9 +5,13 @@ use pulp::NullaryFnOnce;
 use std::f32::consts::LOG2_E;
 use std::ops::Range;
 
-use super::exponential::{exp, softplus_and_slope};
+use super::exponential::softplus_and_slope;
+use super::features::ProjectedChunk;
 use super::lanes::{Lanes, MAX_LANES};
 use super::recurrence::{CHUNK, Chunk};
+
+/// Steps whose sizes are found together, in registers.
+const STEPS: usize = 8;
 
 /// The data of one sequence, channels last. Step `t` reads place `order[t]` of every array.
 #[derive(Clone, Copy)]
@@ -106,7 +110,7 @@ impl<S: Lanes> NullaryFnOnce for PackWeights<'_, S> {
                     }
                     Decay::NegativeLog(a_log) => {
                         let a_log = column(simd, a_log, states, state, channels.clone());
-                        simd.mul(exp(simd, a_log), simd.splat(-LOG2_E))
+                        simd.mul(simd.exp(a_log), simd.splat(-LOG2_E))
                     }
                 };
                 weights.decay[block * padded_states + state] = scaled;
@@ -162,7 +166,7 @@ impl<S: Lanes> Weights<S> {
 }
 
 /// States rounded up to 4 or to a multiple of 8, so that a group of either size divides them.
-fn padded_states(states: usize) -> usize {
+pub(super) fn padded_states(states: usize) -> usize {
     if states <= 4 { 4 } else { states.next_multiple_of(8) }
 }
 
@@ -184,10 +188,8 @@ fn column<S: Lanes>(
 
 /// Working memory: the numbers of at most [`CHUNK`] steps, brought together.
 pub(super) struct Gathered<S: Lanes> {
-    /// `[steps][padded_states]`
-    pub b: Vec<f32>,
-    /// `[steps][padded_states]`
-    pub c: Vec<f32>,
+    /// `B` and `C`, `[steps][2][padded_states]`
+    pub states: Vec<f32>,
     /// `[rank][CHUNK]`
     pub dt_r: Vec<f32>,
     /// Input of one block, `[steps]`
@@ -203,8 +205,7 @@ impl<S: Lanes> Gathered<S> {
     #[inline(always)]
     pub(super) fn new(simd: S, sequence: &Sequence<'_>, weights: &Weights<S>) -> Self {
         Self {
-            b: vec![0.0; CHUNK * weights.padded_states],
-            c: vec![0.0; CHUNK * weights.padded_states],
+            states: vec![0.0; CHUNK * 2 * weights.padded_states],
             dt_r: vec![0.0; CHUNK * sequence.rows.rank],
             u: vec![simd.splat(0.0); CHUNK],
             dt: vec![simd.splat(0.0); CHUNK],
@@ -212,26 +213,48 @@ impl<S: Lanes> Gathered<S> {
         }
     }
 
-    /// Brings what all channels share.
+    /// Brings what all channels share at `places`, at most [`CHUNK`], and says where the rest of
+    /// these steps lies.
     #[inline(always)]
-    pub(super) fn rows(&mut self, rows: &Rows<'_>, places: &[u32]) {
+    pub(super) fn steps<'a>(
+        &mut self,
+        sequence: &Sequence<'a>,
+        projection: Option<&'a mut ProjectedChunk<'_>>,
+        places: &'a [u32],
+    ) -> Sequence<'a> {
+        if let Some(projection) = projection {
+            return projection.project(sequence, places, self);
+        }
+        self.rows(&sequence.rows, places);
+        Sequence { order: places, ..*sequence }
+    }
+
+    /// Brings rows that are given.
+    #[inline(always)]
+    fn rows(&mut self, rows: &Rows<'_>, places: &[u32]) {
         let Rows { data, stride, offset, rank, states } = *rows;
-        let padded_states = self.b.len() / CHUNK;
-        let into =
-            self.b.chunks_exact_mut(padded_states).zip(self.c.chunks_exact_mut(padded_states));
-        for (t, (&place, (b, c))) in places.iter().zip(into).enumerate() {
+        let padded_states = self.states.len() / (2 * CHUNK);
+        for (t, &place) in places.iter().enumerate() {
             let row = &data[place as usize * stride + offset..][..rank + 2 * states];
             let (dt_r, rest) = row.split_at(rank);
             let (from_b, from_c) = rest.split_at(states);
-            for (r, &x) in dt_r.iter().enumerate() {
-                self.dt_r[r * CHUNK + t] = x;
-            }
+            self.set_dt_r(t, dt_r);
+            let into = &mut self.states[2 * t * padded_states..][..2 * padded_states];
+            let (b, c) = into.split_at_mut(padded_states);
             copy_states(from_b, b);
             copy_states(from_c, c);
         }
     }
 
-    /// Brings the input and the step sizes of one block, after [`rows`](Self::rows). The slopes
+    /// Notes the low-rank step of step `t`.
+    #[inline(always)]
+    pub(super) fn set_dt_r(&mut self, t: usize, dt_r: &[f32]) {
+        for (r, &x) in dt_r.iter().enumerate() {
+            self.dt_r[r * CHUNK + t] = x;
+        }
+    }
+
+    /// Brings the input and the step sizes of one block, after [`steps`](Self::steps). The slopes
     /// only when `SLOPE` is set.
     #[inline(always)]
     pub(super) fn channels<const SLOPE: bool>(
@@ -239,27 +262,30 @@ impl<S: Lanes> Gathered<S> {
         simd: S,
         sequence: &Sequence<'_>,
         weights: &Weights<S>,
-        places: &[u32],
         block: usize,
     ) {
+        let places = sequence.order;
         for (u, &place) in self.u.iter_mut().zip(places) {
             *u = simd.load_some(&sequence.u[weights.places_of(block, place)]);
         }
         let bias = weights.bias[block];
-        let dt = &mut self.dt[..places.len()];
         let softplus = match sequence.step_size {
             StepSize::LowRank => {
+                // Steps behind the last are no trouble, and nobody reads them.
                 let dt_weight = weights.dt_weight_of(block);
-                for (t, dt) in dt.iter_mut().enumerate() {
-                    *dt = bias;
-                    for (&weight, dt_r) in dt_weight.iter().zip(self.dt_r.chunks_exact(CHUNK)) {
-                        *dt = simd.mul_add(weight, simd.splat(dt_r[t]), *dt);
+                for (first, dt) in self.dt.as_chunks_mut::<STEPS>().0.iter_mut().enumerate() {
+                    *dt = [bias; STEPS];
+                    for (&weight, dt_r) in dt_weight.iter().zip(self.dt_r.as_chunks::<CHUNK>().0) {
+                        let (dt_r, _) = dt_r.as_chunks::<STEPS>();
+                        for (dt, &dt_r) in dt.iter_mut().zip(&dt_r[first]) {
+                            *dt = simd.mul_add(weight, simd.splat(dt_r), *dt);
+                        }
                     }
                 }
                 true
             }
             StepSize::Given { delta, softplus } => {
-                for (dt, &place) in dt.iter_mut().zip(places) {
+                for (dt, &place) in self.dt.iter_mut().zip(places) {
                     let delta = simd.load_some(&delta[weights.places_of(block, place)]);
                     *dt = simd.add(bias, delta);
                 }
@@ -267,6 +293,7 @@ impl<S: Lanes> Gathered<S> {
             }
         };
         if softplus {
+            let dt = &mut self.dt[..places.len()];
             for (dt, slope) in dt.iter_mut().zip(&mut self.slope) {
                 let (value, derivative) = softplus_and_slope(simd, *dt);
                 *dt = value;
@@ -282,7 +309,7 @@ impl<S: Lanes> Gathered<S> {
     /// The chunk of `steps` steps that lies here.
     #[inline(always)]
     pub(super) fn chunk(&self, steps: usize) -> Chunk<'_, S> {
-        Chunk { u: &self.u[..steps], dt: &self.dt[..steps], b: &self.b, c: &self.c }
+        Chunk { u: &self.u[..steps], dt: &self.dt[..steps], states: &self.states }
     }
 }
 
