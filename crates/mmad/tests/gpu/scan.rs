@@ -115,6 +115,8 @@ fn cases() -> Vec<Case> {
         Case::new([2, 1, 1, 3], [2, 2, 5], ScanOrder::Sweep),
         Case::new([1, 16, 16, 64], [8, 1, 16], ScanOrder::Zigzag),
         Case::new([3, 8, 8, 32], [8, 1, 16], ScanOrder::Zorder),
+        Case::new([1, 8, 8, 128], [8, 4, 16], ScanOrder::Hilbert),
+        Case::new([1, 4, 8, 256], [8, 8, 16], ScanOrder::Hilbert),
         Case::new([1, 3, 5, 7], [2, 1, 1], ScanOrder::Sweep),
         Case::new([1, 13, 10, 129], [2, 1, 26], ScanOrder::Hilbert),
     ]
