@@ -39,8 +39,8 @@ mod sequence;
 mod ss2d;
 
 pub use features::{
-    PackedSs2d, Ss2dFeatureGrads, ss2d_features_backward, ss2d_features_backward_with,
-    ss2d_features_forward, ss2d_features_forward_with,
+    NotedStates, PackedSs2d, Ss2dFeatureGrads, ss2d_features_backward, ss2d_features_backward_with,
+    ss2d_features_forward, ss2d_features_forward_noting, ss2d_features_forward_with,
 };
 pub use isa::Isa;
 pub use selective::{

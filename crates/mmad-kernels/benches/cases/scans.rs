@@ -147,6 +147,6 @@ fn projected_backward(case: Case) -> Work {
     Work::new(flop, 3 * grad_y.len(), move || {
         let u = black_box(&case.u);
         let params = case.params();
-        black_box(ss2d_features_backward(case.shape, u, &case.projection, &params, &grad_y));
+        black_box(ss2d_features_backward(case.shape, u, &case.projection, &params, None, &grad_y));
     })
 }

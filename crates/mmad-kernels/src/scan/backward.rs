@@ -2,12 +2,13 @@
 //! chunk, then chunk by chunk from the last to the first.
 
 use pulp::NullaryFnOnce;
+use std::borrow::Cow;
 use std::f32::consts::LN_2;
 
 use super::features::{ProjectedChunk, ProjectionBack};
 use super::lanes::{Lanes, MAX_LANES};
 use super::recurrence::{self, CHUNK, ChunkGrads};
-use super::sequence::{Gathered, Rows, Sequence, Weights, copy_states};
+use super::sequence::{Gathered, Rows, Sequence, Weights, copy_states, note, noted_len};
 
 /// Adds the gradients of one sequence to `grad_u` and `grad_delta`, writes those of its rows, and
 /// returns those of the weights. Of rows that are projected here, `dt_r` alone is written.
@@ -17,6 +18,9 @@ pub(super) struct Backward<'a, S: Lanes> {
     /// Where the rows come from, unless they are given: then `sequence.rows` has no data.
     pub projection: Option<ProjectionBack<'a>>,
     pub weights: &'a Weights<S>,
+    /// The states before every chunk, as the forward pass notes them; or empty, then they are found
+    /// again.
+    pub noted: &'a [f32],
     /// `[places, channels]`
     pub grad_y: &'a [f32],
     /// `[places, channels]`
@@ -58,6 +62,7 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
             sequence,
             projection,
             weights,
+            noted,
             grad_y,
             grad_u,
             mut grad_delta,
@@ -66,7 +71,10 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
         let zero = simd.splat(0.0);
         let mut gathered = Gathered::new(simd, &sequence, weights);
         let mut local = projection.map(|projection| projection.forward.chunks(&sequence));
-        let starts = note_starts(simd, &sequence, &mut local, weights, &mut gathered);
+        let starts = match noted {
+            [] => Cow::Owned(note_starts(simd, &sequence, &mut local, weights, &mut gathered)),
+            noted => Cow::Borrowed(noted),
+        };
         let mut back = projection.map(ProjectionBack::chunks);
 
         let mut of_weights = VectorGrads::new(simd, weights);
@@ -77,7 +85,7 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
         for (index, places) in sequence.order.chunks(CHUNK).enumerate().rev() {
             let read = gathered.steps(&sequence, local.as_mut(), places);
             of_rows.clear();
-            let starts = &starts[index * weights.decay.len()..];
+            let starts = &starts[index * weights.decay.len() * S::LANES..];
             for block in 0..weights.blocks() {
                 gathered.channels::<true>(simd, &read, weights, block);
                 for (g, &place) in g.iter_mut().zip(places) {
@@ -90,7 +98,7 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
                     simd,
                     weights.decay_of(block),
                     &gathered.chunk(places.len()),
-                    &starts[states.clone()],
+                    &starts[states.start * S::LANES..states.end * S::LANES],
                     &g,
                     &mut grad_h[states.clone()],
                     &mut ChunkGrads {
@@ -146,7 +154,7 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
     }
 }
 
-/// The states before every chunk, `[chunks][blocks][padded_states]`.
+/// The states before every chunk, [`noted_len`] values.
 #[inline(always)]
 fn note_starts<S: Lanes>(
     simd: S,
@@ -154,11 +162,11 @@ fn note_starts<S: Lanes>(
     local: &mut Option<ProjectedChunk<'_>>,
     weights: &Weights<S>,
     gathered: &mut Gathered<S>,
-) -> Vec<S::F> {
+) -> Vec<f32> {
     let n_chunks = sequence.order.len().div_ceil(CHUNK);
-    let mut starts = Vec::with_capacity(n_chunks * weights.decay.len());
+    let mut starts = Vec::with_capacity(noted_len(simd, sequence.order.len(), weights));
     let mut h = vec![simd.splat(0.0); weights.decay.len()];
-    starts.extend_from_slice(&h);
+    note(simd, &h, &mut starts);
     for places in sequence.order.chunks(CHUNK).take(n_chunks.saturating_sub(1)) {
         let read = gathered.steps(sequence, local.as_mut(), places);
         for block in 0..weights.blocks() {
@@ -166,7 +174,7 @@ fn note_starts<S: Lanes>(
             let h = &mut h[weights.states_of(block)];
             recurrence::advance(simd, weights.decay_of(block), &gathered.chunk(places.len()), h);
         }
-        starts.extend_from_slice(&h);
+        note(simd, &h, &mut starts);
     }
     starts
 }

@@ -1,15 +1,13 @@
 //! The directions of a two-dimensional scan: shared out to threads, put together in a fixed order.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::backward::{Backward, RowsMut, WeightGrads};
 use super::features::Projections;
 use super::forward::Forward;
 use super::lanes::Lanes;
-use super::sequence::{Decay, PackWeights, Rows, Sequence, StepSize, Weights};
-use super::ss2d::{Ss2dGrads, Ss2dParams, Ss2dShape};
+use super::sequence::{Decay, PackWeights, Rows, Sequence, StepSize, Weights, noted_len};
+use super::ss2d::{Ss2dGrads, Ss2dParams, Ss2dShape, check_len};
 use crate::scratch;
 
 /// Where the numbers come from that steer the scan: step sizes, `B` and `C`.
@@ -23,7 +21,8 @@ pub(super) enum Steering<'a> {
 
 /// What [`ss2d_forward`](super::ss2d_forward) says, for checked arguments.
 ///
-/// The directions are added in two halves, each in its order.
+/// The directions are added in two halves, each in its order. With `notes`, the result holds the
+/// states before every chunk, sequence by sequence, `[B, K]`.
 pub(super) fn forward<S: Lanes>(
     simd: S,
     shape: Ss2dShape,
@@ -31,55 +30,63 @@ pub(super) fn forward<S: Lanes>(
     steering: Steering<'_>,
     orders: &[u32],
     weights: &[Weights<S>],
+    notes: bool,
     y: &mut [f32],
-) {
+) -> Vec<Vec<f32>> {
     if y.is_empty() || shape.directions == 0 {
         y.fill(0.0);
-        return;
+        return Vec::new();
     }
-    let scan = |picture: usize, direction: usize, is_added: bool, y: &mut [f32]| {
+    let scan = |item: usize, is_added: bool, noted: &mut Vec<f32>, y: &mut [f32]| {
+        let (picture, direction) = (item / shape.directions, item % shape.directions);
         let (projected, projection) = match steering {
             Steering::Projected(projected) => (projected, None),
             Steering::Projections(all) => (&[][..], Some(all.of(shape, picture, direction))),
         };
         let sequence = sequence(shape, u, projected, orders, picture, direction);
         let weights = &weights[direction];
-        simd.vectorize(Forward { simd, sequence, projection, weights, is_added, y });
+        let noted = notes.then_some(noted);
+        simd.vectorize(Forward { simd, sequence, projection, weights, is_added, noted, y });
     };
-    let halves = [0..shape.directions.div_ceil(2), shape.directions.div_ceil(2)..shape.directions];
+    let mut noted = vec![Vec::new(); shape.batch * shape.directions];
+    let middle = shape.directions.div_ceil(2);
     match Cut::of(2 * shape.batch) {
         Cut::Pictures => {
-            y.par_chunks_mut(shape.picture()).enumerate().for_each(|(picture, y)| {
-                let scan_half = |half: Range<usize>, y: &mut [f32]| {
-                    let first = half.start;
-                    half.for_each(|direction| scan(picture, direction, direction != first, y));
+            let pictures = y.par_chunks_mut(shape.picture());
+            let noted = noted.par_chunks_mut(shape.directions);
+            pictures.zip(noted).enumerate().for_each(|(picture, (y, noted))| {
+                let scan_half = |first: usize, noted: &mut [Vec<f32>], y: &mut [f32]| {
+                    for (i, noted) in noted.iter_mut().enumerate() {
+                        scan(picture * shape.directions + first + i, i > 0, noted, y);
+                    }
                 };
-                let [first, second] = halves.clone();
+                let (first, second) = noted.split_at_mut(middle);
+                let is_split = !second.is_empty();
                 let mut apart = scratch::take(y.len());
-                rayon::join(|| scan_half(first, y), || scan_half(second.clone(), &mut apart));
-                if !second.is_empty() {
+                rayon::join(|| scan_half(0, first, y), || scan_half(middle, second, &mut apart));
+                if is_split {
                     add(y, &apart);
                 }
             });
         }
         Cut::Directions => {
-            let parts: Vec<Vec<f32>> = (0..shape.batch * shape.directions)
-                .into_par_iter()
-                .map(|item| {
-                    let mut part = vec![0.0; shape.picture()];
-                    scan(item / shape.directions, item % shape.directions, false, &mut part);
-                    part
-                })
-                .collect();
+            let scan_apart = |(item, noted): (usize, &mut Vec<f32>)| {
+                let mut part = vec![0.0; shape.picture()];
+                scan(item, false, noted, &mut part);
+                part
+            };
+            let parts: Vec<_> = noted.par_iter_mut().enumerate().map(scan_apart).collect();
             for (picture, y) in y.chunks_mut(shape.picture()).enumerate() {
                 let parts = &parts[picture * shape.directions..][..shape.directions];
                 let mut apart = scratch::take(y.len());
-                sum_directions(&parts[halves[0].clone()], y);
-                sum_directions(&parts[halves[1].clone()], &mut apart);
+                let (first, second) = parts.split_at(middle);
+                sum_directions(first, y);
+                sum_directions(second, &mut apart);
                 add(y, &apart);
             }
         }
     }
+    noted
 }
 
 /// Adds `part` to `sums`.
@@ -89,13 +96,15 @@ fn add(sums: &mut [f32], part: &[f32]) {
     }
 }
 
-/// What [`ss2d_backward`](super::ss2d_backward) says, for checked arguments.
+/// What [`ss2d_backward`](super::ss2d_backward) says, for checked arguments. `noted` is what
+/// [`forward`] noted, or empty.
 pub(super) fn backward<S: Lanes>(
     simd: S,
     shape: Ss2dShape,
     u: &[f32],
     steering: Steering<'_>,
     params: &Ss2dParams<'_>,
+    noted: &[Vec<f32>],
     grad_y: &[f32],
 ) -> BackwardGrads {
     // What is written of the gradient of a row.
@@ -121,6 +130,12 @@ pub(super) fn backward<S: Lanes>(
         return BackwardGrads { of_inputs: grads, to_states };
     }
     let weights = pack_weights(simd, shape, params);
+    if !noted.is_empty() {
+        check_len("noted", noted.len(), shape.batch * shape.directions);
+    }
+    for (noted, weights) in noted.iter().zip(weights.iter().cycle()) {
+        check_len("noted", noted.len(), noted_len(simd, shape.pixels, weights));
+    }
     let scan = |picture: usize, direction: usize, grad_u: &mut [f32], grad_rows: RowsMut<'_>| {
         let (projected, projection) = match steering {
             Steering::Projected(projected) => (projected, None),
@@ -131,6 +146,7 @@ pub(super) fn backward<S: Lanes>(
             sequence: sequence(shape, u, projected, params.orders, picture, direction),
             projection,
             weights: &weights[direction],
+            noted: noted.get(picture * shape.directions + direction).map_or(&[], |noted| noted),
             grad_y: &grad_y[picture * shape.picture()..][..shape.picture()],
             grad_u,
             grad_delta: None,

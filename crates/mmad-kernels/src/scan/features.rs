@@ -73,6 +73,45 @@ pub fn ss2d_features_forward_with(
     params: &Ss2dParams<'_>,
     y: &mut [f32],
 ) {
+    forward(isa, shape, u, projection, params, false, y);
+}
+
+/// States that a forward pass came by, for the backward pass to start from.
+///
+/// One of 32 steps is kept: as many numbers as half of all maps of all directions, for 16 states.
+#[derive(Debug)]
+pub struct NotedStates {
+    isa: Isa,
+    /// For every sequence, `[B, K]`.
+    sequences: Vec<Vec<f32>>,
+}
+
+/// [`ss2d_features_forward`] that notes states on its way. With them,
+/// [`ss2d_features_backward`] need not walk forward first.
+///
+/// # Panics
+///
+/// As [`ss2d_features_forward`].
+pub fn ss2d_features_forward_noting(
+    isa: Isa,
+    shape: Ss2dShape,
+    u: &[f32],
+    projection: &[f32],
+    params: &Ss2dParams<'_>,
+    y: &mut [f32],
+) -> NotedStates {
+    NotedStates { isa, sequences: forward(isa, shape, u, projection, params, true, y) }
+}
+
+fn forward(
+    isa: Isa,
+    shape: Ss2dShape,
+    u: &[f32],
+    projection: &[f32],
+    params: &Ss2dParams<'_>,
+    notes: bool,
+    y: &mut [f32],
+) -> Vec<Vec<f32>> {
     check_features(shape, u, projection, params);
     check_len("y", y.len(), shape.batch * shape.picture());
     let packed = PackedProjection::<Scratch>::new(shape, projection);
@@ -80,8 +119,8 @@ pub fn ss2d_features_forward_with(
     let steering = Steering::Projections(&projections);
     with_lanes!(isa, |simd| {
         let weights = directions::pack_weights(simd, shape, params);
-        directions::forward(simd, shape, u, steering, params.orders, &weights, y);
-    });
+        directions::forward(simd, shape, u, steering, params.orders, &weights, notes, y)
+    })
 }
 
 /// A scan whose weights were brought into the kernel's order once, for many calls.
@@ -139,7 +178,7 @@ impl PackedSs2d {
         let projections = Projections::new(shape, u, &self.projection);
         let steering = Steering::Projections(&projections);
         with_lanes!(self.isa, |simd| {
-            directions::forward(simd, shape, u, steering, orders, self.weights(simd), y);
+            directions::forward(simd, shape, u, steering, orders, self.weights(simd), false, y);
         });
     }
 
@@ -151,23 +190,27 @@ impl PackedSs2d {
 
 /// The gradients of [`ss2d_features_forward`] for the gradient `grad_y` (`[B, L, D]`) of its output.
 ///
-/// Needs nothing saved by the forward pass. Neither the projection nor its gradient is written out,
-/// but for the low-rank steps.
+/// `noted` is what [`ss2d_features_forward_noting`] found for the same inputs; without it the states
+/// are found again, and the gradients have the same bits. Neither the projection nor its gradient is
+/// written out, but for the low-rank steps.
 ///
 /// # Panics
 ///
-/// As [`ss2d_features_forward`].
+/// As [`ss2d_features_forward`], and when `noted` belongs to another shape.
 pub fn ss2d_features_backward(
     shape: Ss2dShape,
     u: &[f32],
     projection: &[f32],
     params: &Ss2dParams<'_>,
+    noted: Option<&NotedStates>,
     grad_y: &[f32],
 ) -> Ss2dFeatureGrads {
-    ss2d_features_backward_with(Isa::best(), shape, u, projection, params, grad_y)
+    let isa = noted.map_or_else(Isa::best, |noted| noted.isa);
+    let noted = noted.map_or(&[][..], |noted| &noted.sequences);
+    backward(isa, shape, u, projection, params, noted, grad_y)
 }
 
-/// [`ss2d_features_backward`] whose scan runs with chosen instructions.
+/// [`ss2d_features_backward`] without noted states, whose scan runs with chosen instructions.
 ///
 /// # Panics
 ///
@@ -180,13 +223,26 @@ pub fn ss2d_features_backward_with(
     params: &Ss2dParams<'_>,
     grad_y: &[f32],
 ) -> Ss2dFeatureGrads {
+    backward(isa, shape, u, projection, params, &[], grad_y)
+}
+
+fn backward(
+    isa: Isa,
+    shape: Ss2dShape,
+    u: &[f32],
+    projection: &[f32],
+    params: &Ss2dParams<'_>,
+    noted: &[Vec<f32>],
+    grad_y: &[f32],
+) -> Ss2dFeatureGrads {
     check_features(shape, u, projection, params);
     check_len("grad_y", grad_y.len(), shape.batch * shape.picture());
     let packed = PackedProjection::<Scratch>::new(shape, projection);
     let projections = Projections::new(shape, u, &packed).with_transposed(shape, projection);
     let steering = Steering::Projections(&projections);
-    let BackwardGrads { of_inputs, to_states } =
-        with_lanes!(isa, |simd| directions::backward(simd, shape, u, steering, params, grad_y));
+    let BackwardGrads { of_inputs, to_states } = with_lanes!(isa, |simd| {
+        directions::backward(simd, shape, u, steering, params, noted, grad_y)
+    });
     let Ss2dGrads { u: mut grad_u, projected: of_dt_r, dt_weight, dt_bias, a_log, d_skip } =
         of_inputs;
     let steps = steps_shape(shape);

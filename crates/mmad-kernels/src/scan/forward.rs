@@ -5,7 +5,7 @@ use pulp::NullaryFnOnce;
 use super::features::Projection;
 use super::lanes::Lanes;
 use super::recurrence::{self, CHUNK};
-use super::sequence::{Gathered, Sequence, Weights};
+use super::sequence::{Gathered, Sequence, Weights, note, noted_len};
 
 /// The outputs of one sequence, written to `y`, `[places, channels]`, or added to it.
 pub(super) struct Forward<'a, S: Lanes> {
@@ -16,6 +16,9 @@ pub(super) struct Forward<'a, S: Lanes> {
     pub weights: &'a Weights<S>,
     /// False for the first sequence of `y`, whose values are then not read.
     pub is_added: bool,
+    /// Where somebody wants them, gets the states before every chunk:
+    /// [`noted_len`](super::sequence::noted_len) values.
+    pub noted: Option<&'a mut Vec<f32>>,
     pub y: &'a mut [f32],
 }
 
@@ -24,12 +27,18 @@ impl<S: Lanes> NullaryFnOnce for Forward<'_, S> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { simd, sequence, projection, weights, is_added, y } = self;
+        let Self { simd, sequence, projection, weights, is_added, mut noted, y } = self;
         let mut gathered = Gathered::new(simd, &sequence, weights);
         let mut h = vec![simd.splat(0.0); weights.decay.len()];
         let mut chunk_y = [simd.splat(0.0); CHUNK];
         let mut local = projection.map(|projection| projection.chunks(&sequence));
+        if let Some(noted) = &mut noted {
+            noted.reserve_exact(noted_len(simd, sequence.order.len(), weights));
+        }
         for places in sequence.order.chunks(CHUNK) {
+            if let Some(noted) = &mut noted {
+                note(simd, &h, noted);
+            }
             let read = gathered.steps(&sequence, local.as_mut(), places);
             for block in 0..weights.blocks() {
                 gathered.channels::<false>(simd, &read, weights, block);

@@ -146,7 +146,8 @@ pub(super) struct ChunkGrads<'a, S: Lanes> {
 }
 
 /// Walks the chunk back from `grad_y` and from `grad_h`, the gradient of the states after the
-/// chunk, which becomes that of the states before it. `start` holds those states.
+/// chunk, which becomes that of the states before it. `start` holds those states,
+/// `[states][lanes]`.
 ///
 /// `history` is scratch memory of [`history_len`] vectors.
 #[inline(always)]
@@ -154,7 +155,7 @@ pub(super) fn backward<S: Lanes>(
     simd: S,
     decay: &[S::F],
     chunk: &Chunk<'_, S>,
-    start: &[S::F],
+    start: &[f32],
     grad_y: &[S::F],
     grad_h: &mut [S::F],
     grads: &mut ChunkGrads<'_, S>,
@@ -173,14 +174,13 @@ fn backward_in_groups<S: Lanes, const G: usize>(
     simd: S,
     decay: &[S::F],
     chunk: &Chunk<'_, S>,
-    start: &[S::F],
+    start: &[f32],
     grad_y: &[S::F],
     grad_h: &mut [S::F],
     grads: &mut ChunkGrads<'_, S>,
     history: &mut [S::F],
 ) {
     let (decay, _) = decay.as_chunks::<G>();
-    let (start, _) = start.as_chunks::<G>();
     let (grad_h, _) = grad_h.as_chunks_mut::<G>();
     let (grad_a, _) = grads.a.as_chunks_mut::<G>();
     let (grad_states, _) = grads.states.as_chunks_mut::<G>();
@@ -191,7 +191,10 @@ fn backward_in_groups<S: Lanes, const G: usize>(
     let steps = chunk.u.len();
     for group in 0..groups {
         let decay = &decay[group];
-        let mut state = start[group];
+        let mut state = grad_h[group];
+        for (n, state) in state.iter_mut().enumerate() {
+            *state = simd.load(&start[(group * G + n) * S::LANES..]);
+        }
         states[0] = state;
         for t in 0..steps {
             let (dt, u) = (chunk.dt[t], chunk.u[t]);

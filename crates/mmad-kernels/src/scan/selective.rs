@@ -173,6 +173,7 @@ fn forward<S: Lanes>(
             projection: None,
             weights,
             is_added: false,
+            noted: None,
             y: &mut sums,
         });
         transpose(&sums, width, y, shape.length);
@@ -213,6 +214,7 @@ fn backward<S: Lanes>(
             sequence: steps_first.sequence(&order, states, inputs.delta_softplus),
             projection: None,
             weights: &weights[item % groups],
+            noted: &[],
             grad_y: &grad_y,
             grad_u: &mut grad_u,
             grad_delta: Some(&mut grad_delta),

@@ -165,6 +165,22 @@ impl<S: Lanes> Weights<S> {
     }
 }
 
+/// Values of the states before every chunk of a sequence of `steps` steps:
+/// `[chunks][blocks][padded_states][lanes]`.
+pub(super) fn noted_len<S: Lanes>(_: S, steps: usize, weights: &Weights<S>) -> usize {
+    steps.div_ceil(CHUNK) * weights.decay.len() * S::LANES
+}
+
+/// Appends states to `noted`.
+#[inline(always)]
+pub(super) fn note<S: Lanes>(simd: S, states: &[S::F], noted: &mut Vec<f32>) {
+    let mut lanes = [0.0; MAX_LANES];
+    for &state in states {
+        simd.store(state, &mut lanes);
+        noted.extend_from_slice(&lanes[..S::LANES]);
+    }
+}
+
 /// States rounded up to 4 or to a multiple of 8, so that a group of either size divides them.
 pub(super) fn padded_states(states: usize) -> usize {
     if states <= 4 { 4 } else { states.next_multiple_of(8) }

@@ -119,7 +119,7 @@ pub fn ss2d_forward_with(
     let steering = Steering::Projected(projected);
     with_lanes!(isa, |simd| {
         let weights = directions::pack_weights(simd, shape, params);
-        directions::forward(simd, shape, u, steering, params.orders, &weights, y);
+        directions::forward(simd, shape, u, steering, params.orders, &weights, false, y);
     });
 }
 
@@ -158,7 +158,7 @@ pub fn ss2d_backward_with(
     check(shape, u.len(), projected.len(), params);
     check_len("grad_y", grad_y.len(), shape.batch * shape.picture());
     let steering = Steering::Projected(projected);
-    with_lanes!(isa, |simd| directions::backward(simd, shape, u, steering, params, grad_y))
+    with_lanes!(isa, |simd| directions::backward(simd, shape, u, steering, params, &[], grad_y))
         .of_inputs
 }
 

@@ -4,7 +4,8 @@ use crate::{Selective, Ss2d, any_selective, any_ss2d};
 use mmad_kernels::scan::{
     Isa, PackedSs2d, SelectiveScanGrads, SelectiveScanShape, Ss2dFeatureGrads, Ss2dGrads,
     Ss2dShape, selective_scan_backward, selective_scan_forward, ss2d_backward, ss2d_backward_with,
-    ss2d_features_backward, ss2d_features_forward, ss2d_forward, ss2d_forward_with,
+    ss2d_features_backward, ss2d_features_backward_with, ss2d_features_forward,
+    ss2d_features_forward_noting, ss2d_forward, ss2d_forward_with,
 };
 use proptest::prelude::*;
 
@@ -23,7 +24,7 @@ fn run_features(case: &Ss2d) -> (Vec<f32>, Ss2dFeatureGrads) {
     let (shape, params) = (case.shape, case.params());
     let mut y = vec![f32::NAN; case.u.len()];
     ss2d_features_forward(shape, &case.u, &case.projection, &params, &mut y);
-    (y, ss2d_features_backward(shape, &case.u, &case.projection, &params, &case.grad_y))
+    (y, ss2d_features_backward(shape, &case.u, &case.projection, &params, None, &case.grad_y))
 }
 
 fn run_selective(case: &Selective) -> (Vec<f32>, SelectiveScanGrads) {
@@ -49,6 +50,27 @@ proptest! {
         let alone = with_threads(1, || run_features(&case));
         for threads in [2, 3, 8] {
             prop_assert_eq!(&alone, &with_threads(threads, || run_features(&case)));
+        }
+    }
+
+    #[test]
+    fn noted_states_change_no_bit(case in any_ss2d()) {
+        prop_assume!(case.shape.rank > 0);
+        let alone = run_features(&case);
+        for isa in Isa::available() {
+            let (shape, u, projection, params) =
+                (case.shape, &case.u, &case.projection, case.params());
+            let mut y = vec![f32::NAN; u.len()];
+            let noted = ss2d_features_forward_noting(isa, shape, u, projection, &params, &mut y);
+            let noted = Some(&noted);
+            let grads =
+                ss2d_features_backward(shape, u, projection, &params, noted, &case.grad_y);
+            let wanted =
+                ss2d_features_backward_with(isa, shape, u, projection, &params, &case.grad_y);
+            prop_assert_eq!(&grads, &wanted, "{}", isa.name());
+            if isa.name() == Isa::best().name() {
+                prop_assert_eq!(&(y, grads), &alone);
+            }
         }
     }
 

@@ -382,7 +382,10 @@ pub fn ss2d_features(
     let [_, _, states] = weights.a_log.dims();
     let shape = Ss2dShape { batch, pixels, channels, directions, rank, states };
     macs::add(scan_features_macs(shape));
-    let op = scan::Ss2dFeaturesOp(scan::Ss2dOp { shape, table: Arc::clone(table) });
+    let op = scan::Ss2dFeaturesOp {
+        scan: scan::Ss2dOp { shape, table: Arc::clone(table) },
+        noted: u.device().is_autodiff().then(OnceLock::new),
+    };
     let ScanWeights { dt_weight, dt_bias, a_log, d_skip } = weights;
     let inputs: [Input; 6] = [
         u.into(),

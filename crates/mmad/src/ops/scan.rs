@@ -1,12 +1,12 @@
 //! Selective scans on the CPU.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mmad_kernels::orders::DirectionTable;
 use mmad_kernels::scan::{
-    SelectiveScanInputs, SelectiveScanShape, Ss2dParams, Ss2dShape, selective_scan_backward,
-    selective_scan_forward, ss2d_backward, ss2d_features_backward, ss2d_features_forward,
-    ss2d_forward,
+    Isa, NotedStates, SelectiveScanInputs, SelectiveScanShape, Ss2dParams, Ss2dShape,
+    selective_scan_backward, selective_scan_forward, ss2d_backward, ss2d_features_backward,
+    ss2d_features_forward, ss2d_features_forward_noting, ss2d_forward,
 };
 
 use super::host_op::HostOp;
@@ -52,23 +52,38 @@ impl HostOp for Ss2dOp {
 
 /// Inputs: `u`, `projection`, `dt_weight`, `dt_bias`, `a_log`, `d_skip`.
 #[derive(Debug)]
-pub(super) struct Ss2dFeaturesOp(pub(super) Ss2dOp);
+pub(super) struct Ss2dFeaturesOp {
+    pub(super) scan: Ss2dOp,
+    /// Where gradients are recorded, what the backward pass starts from.
+    pub(super) noted: Option<OnceLock<NotedStates>>,
+}
 
 impl HostOp for Ss2dFeaturesOp {
     fn output_shape(&self) -> Vec<usize> {
-        self.0.output_shape()
+        self.scan.output_shape()
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> Vec<f32> {
         let mut y = spare::take(inputs[0].len());
-        let params = self.0.params(inputs);
-        ss2d_features_forward(self.0.shape, inputs[0], inputs[1], &params, &mut y);
+        let (shape, params) = (self.scan.shape, self.scan.params(inputs));
+        let (u, projection) = (inputs[0], inputs[1]);
+        match &self.noted {
+            Some(noted) => {
+                let isa = Isa::best();
+                let found =
+                    ss2d_features_forward_noting(isa, shape, u, projection, &params, &mut y);
+                // A pass that is repeated finds the same.
+                let _ = noted.set(found);
+            }
+            None => ss2d_features_forward(shape, u, projection, &params, &mut y),
+        }
         y
     }
 
     fn backward(&self, inputs: &[&[f32]], grad: &[f32], _: &[bool]) -> Vec<Option<Vec<f32>>> {
-        let params = self.0.params(inputs);
-        let found = ss2d_features_backward(self.0.shape, inputs[0], inputs[1], &params, grad);
+        let (shape, params) = (self.scan.shape, self.scan.params(inputs));
+        let noted = self.noted.as_ref().and_then(OnceLock::get);
+        let found = ss2d_features_backward(shape, inputs[0], inputs[1], &params, noted, grad);
         [found.u, found.projection, found.dt_weight, found.dt_bias, found.a_log, found.d_skip]
             .map(Some)
             .into()

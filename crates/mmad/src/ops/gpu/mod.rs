@@ -101,10 +101,7 @@ impl<B: Backend> ScanTensors<B> {
 pub trait GpuScan: Backend {
     #[doc(hidden)]
     #[fusion(meta = |_, tensors| tensors.u.clone())]
-    fn gpu_ss2d(
-        call: Call,
-        #[extension_type] tensors: ScanTensors<Self>,
-    ) -> FloatTensor<Self>;
+    fn gpu_ss2d(call: Call, #[extension_type] tensors: ScanTensors<Self>) -> FloatTensor<Self>;
 }
 
 /// Back ends with a hand-written backward pass of the scan.
