@@ -19,12 +19,12 @@ impl<T: Zeroable + Copy> AlignedVec<T> {
     /// As many zeros.
     pub(crate) fn zeros(len: usize) -> Self {
         let mut aligned = Self { buffer: Vec::new(), start: 0, len: 0 };
-        aligned.resize(len);
+        aligned.set_len(len);
         aligned
     }
 
-    /// Makes room for `len` values, whatever they hold.
-    pub(crate) fn resize(&mut self, len: usize) {
+    /// Makes it `len` values, whatever they hold.
+    pub(crate) fn set_len(&mut self, len: usize) {
         let spare = LINE_BYTES / size_of::<T>();
         if self.buffer.len() < len + spare {
             self.buffer = vec![T::zeroed(); len + spare];
@@ -94,9 +94,9 @@ mod tests {
     fn it_keeps_its_memory_while_that_is_enough() {
         let mut values = AlignedVec::<f32>::zeros(100);
         let address = values.as_ptr();
-        values.resize(40);
+        values.set_len(40);
         assert_eq!((values.as_ptr(), values.len()), (address, 40));
-        values.resize(1000);
+        values.set_len(1000);
         assert_eq!(values.len(), 1000);
         assert_eq!(values.as_ptr().addr() % LINE_BYTES, 0);
     }

@@ -4,6 +4,7 @@ use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 use crate::partition::{ELEMENTWISE, for_each_chunk};
+use crate::scratch;
 
 /// The number type that inputs and weights of a layer are rounded to, to the nearest and from the
 /// middle to even. Sums are `f32` for all.
@@ -56,6 +57,16 @@ impl Precision {
                 Self::F16 => round_blocks([f16::ZERO; BLOCK], x, into),
             }
         });
+    }
+
+    /// Shows `x` as this type has it; not copied where nothing is rounded.
+    pub(crate) fn with_rounded<R>(self, x: &[f32], see: impl FnOnce(&[f32]) -> R) -> R {
+        if self == Self::F32 {
+            return see(x);
+        }
+        let mut rounded = scratch::take(x.len());
+        self.round(x, &mut rounded);
+        see(&rounded)
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Vector lanes are neighbouring outputs (channels), so the weights are read as vectors and every
 //! input value is spread over a vector. A tile keeps up to 6 pixels x 4 vectors of sums in
-//! registers, or 8 x 2. A convolution differs from a matrix product only in where its input rows lie: every
-//! tap reads another pixel, which costs an address and no copy.
+//! registers, or 8 x 2. A convolution differs from a matrix product only in where its input rows
+//! lie: every tap reads another pixel, which costs an address and no copy.
 //!
 //! What a place of an input holds is a parameter, [`Element`]: one `f32`, or two neighbouring
 //! channels in 16 bits each (see [`crate::pairs`]). Sums are `f32` for both.
@@ -274,7 +274,7 @@ impl<T: Element> Tile<'_, '_, T> {
 
 /// `max(x, 0)` where not-a-number stays not-a-number.
 #[inline(always)]
-fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+pub(crate) fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let zero = simd.splat_f32s(0.0);
     simd.select_f32s(simd.less_than_f32s(x, zero), zero, x)
 }

@@ -26,7 +26,7 @@ pub(crate) fn take(len: usize) -> Scratch {
             .or_else(|| (0..free.len()).max_by_key(|&i| free[i].capacity()));
         fitting.map(|i| free.swap_remove(i)).unwrap_or_default()
     });
-    buffer.resize(len);
+    buffer.set_len(len);
     Scratch(buffer)
 }
 

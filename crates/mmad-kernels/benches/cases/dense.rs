@@ -10,7 +10,7 @@ use mmad_kernels::precision::{Precision, has_bf16_unit};
 use super::{Entry, Work, values};
 
 /// Pictures, channels in, channels out, side of the square map, kernel, stride, dilation.
-const CONVOLUTIONS: [[usize; 7]; 10] = [
+const CONVOLUTIONS: [[usize; 7]; 11] = [
     [8, 3, 64, 256, 7, 2, 1],
     [1, 64, 64, 64, 3, 1, 1],
     [8, 64, 64, 64, 3, 1, 1],
@@ -18,6 +18,7 @@ const CONVOLUTIONS: [[usize; 7]; 10] = [
     [8, 128, 128, 32, 3, 1, 1],
     [1, 256, 256, 16, 3, 1, 1],
     [8, 256, 256, 16, 3, 1, 1],
+    [8, 256, 256, 16, 3, 1, 3],
     [8, 256, 256, 16, 3, 1, 5],
     [8, 256, 512, 16, 3, 2, 1],
     [8, 64, 64, 64, 1, 1, 1],

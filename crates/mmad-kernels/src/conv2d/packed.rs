@@ -23,8 +23,8 @@ pub struct PackedConv {
 
 #[derive(Clone, Debug)]
 enum Weight {
-    /// `f32` in the basis of Winograd's products.
-    Winograd(Winograd),
+    /// As [`Single`](Self::Single), in the basis of Winograd's products.
+    Winograd(Winograd, Precision),
     /// Rounded already; so are the inputs before they are multiplied.
     Single(KeptWeight, Precision),
     /// `bf16` with hardware for it.
@@ -74,8 +74,8 @@ impl PackedConv {
 
     /// `y = relu(x * weight + bias + residual)` on a map of `height` x `width` pixels.
     ///
-    /// A 3x3 layer of stride 1 with multiples of 16 channels in and out multiplies in Winograd's
-    /// basis, in `f32`. There, an input that is not finite makes NaN of its neighbours as well.
+    /// Most 3x3 layers of stride 1 multiply in Winograd's basis, unless in `bf16` with hardware for it.
+    /// There, an infinite input may make NaN of the outputs whose window sees it.
     ///
     /// # Panics
     ///
@@ -92,14 +92,11 @@ impl PackedConv {
         expect_len("conv2d", "x", x.len(), shape.input_len());
         let epilogue = ConvEpilogue { bias: self.bias.as_deref(), residual, relu };
         match &self.weight {
-            Weight::Winograd(weight) => weight.forward(shape, x, &epilogue, y),
-            Weight::Single(packed, Precision::F32) => {
-                convolve(shape, x, packed.panels(), &epilogue, y);
+            Weight::Winograd(weight, precision) => {
+                precision.with_rounded(x, |x| weight.forward(shape, x, &epilogue, y));
             }
             Weight::Single(packed, precision) => {
-                let mut rounded = scratch::take(x.len());
-                precision.round(x, &mut rounded);
-                convolve(shape, &rounded, packed.panels(), &epilogue, y);
+                precision.with_rounded(x, |x| convolve(shape, x, packed.panels(), &epilogue, y));
             }
             #[cfg(target_arch = "x86_64")]
             Weight::Pairs(packed) => {
@@ -119,18 +116,18 @@ impl Weight {
         if precision == Precision::Bf16 && has_bf16_unit() {
             return Self::pairs(shape, weight);
         }
-        if precision == Precision::F32 && Winograd::suits(shape) {
-            return Self::Winograd(Winograd::new(shape, weight));
-        }
         Self::single(shape, weight, precision)
     }
 
     fn single(shape: ConvShape, weight: &[f32], precision: Precision) -> Self {
-        let mut rounded = vec![0.0; weight.len()];
-        precision.round(weight, &mut rounded);
-        let taps = Taps::of(shape);
-        let source = weight_source(shape, taps, &rounded);
-        Self::Single(pack_for_keeps(taps.panel_shape(shape), &source), precision)
+        precision.with_rounded(weight, |rounded| {
+            if Winograd::suits(shape) {
+                return Self::Winograd(Winograd::new(shape, rounded), precision);
+            }
+            let taps = Taps::of(shape);
+            let source = weight_source(shape, taps, rounded);
+            Self::Single(pack_for_keeps(taps.panel_shape(shape), &source), precision)
+        })
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -6,7 +6,8 @@
 //! products, one per point, for which the weight is packed like the taps of any convolution. With
 //! a dilation of `d`, a tile takes every `d`-th pixel.
 //!
-//! A number that is not finite makes NaN of all four outputs of a tile that sees it.
+//! An infinite input may make NaN of the outputs whose window sees it; it reaches no other. Sums of
+//! four inputs must not overflow.
 //!
 //! Source: Lavin and Gray 2015, "Fast algorithms for convolutional neural networks", section 4.1,
 //! `F(2x2, 3x3)`.
@@ -17,15 +18,22 @@ use rayon::prelude::*;
 use super::{ConvEpilogue, ConvShape};
 use crate::panels::{KeptWeight, PanelShape, Source, pack_for_keeps};
 use crate::partition::expect_len;
-use crate::register_tile::{Epilogue, Run, TapRow, multiply_run};
+use crate::register_tile::{Epilogue, Run, TapRow, multiply_run, relu};
 use crate::scratch;
 use crate::simd::{dispatch, tile_width};
 
 /// Points of a tile, of inputs and of products alike.
 const POINTS: usize = 16;
 
-/// Lanes of the longest vector.
+/// Channels come in whole vectors, of the longest kind there is.
 const LANES: usize = 16;
+
+/// With fewer channels than this on either side, the changes of basis cost more than they save.
+const FEWEST_CHANNELS: usize = 32;
+
+/// Beyond this dilation, on the maps it is used on, many tiles lie half outside and many taps of the
+/// plain way wholly.
+const LARGEST_DILATION: usize = 5;
 
 /// Tiles per task: enough to use each loaded weight often, few enough to stay in the cache.
 const TASK_TILES: usize = 32;
@@ -34,16 +42,22 @@ const TASK_TILES: usize = 32;
 #[derive(Clone, Debug)]
 pub(super) struct Winograd {
     /// As many neighbouring outputs as a register tile is wide, and their weight: a tap per point.
+    /// Packed apart, because a product is written at the place of its output, and sums of one panel
+    /// should lie together.
     panels: Vec<KeptWeight>,
 }
 
 impl Winograd {
-    /// True where a layer can be computed so: 3x3, stride 1, and whole vectors of channels,
-    /// whatever the instruction set.
+    /// True where a layer is faster so: 3x3, stride 1, whole vectors of not too few channels, and no
+    /// wide dilation. The same with every instruction set.
     pub(super) fn suits(shape: ConvShape) -> bool {
-        let ConvShape { in_channels, out_channels, kernel, stride, .. } = shape;
-        let is_whole = |channels: usize| channels > 0 && channels.is_multiple_of(LANES);
-        kernel == 3 && stride == 1 && is_whole(in_channels) && is_whole(out_channels)
+        let ConvShape { in_channels, out_channels, kernel, stride, dilation, .. } = shape;
+        let are_many =
+            |channels: usize| channels >= FEWEST_CHANNELS && channels.is_multiple_of(LANES);
+        (kernel, stride) == (3, 1)
+            && dilation <= LARGEST_DILATION
+            && are_many(in_channels)
+            && are_many(out_channels)
     }
 
     /// Transforms and packs `weight`, `[out_channels, in_channels, 3, 3]`.
@@ -75,7 +89,6 @@ impl Winograd {
         epilogue: &ConvEpilogue<'_>,
         y: &mut [f32],
     ) {
-        expect_len("conv2d", "x", x.len(), shape.input_len());
         expect_len("conv2d", "y", y.len(), shape.output_len());
         if let Some(residual) = epilogue.residual {
             expect_len("conv2d", "residual", residual.len(), y.len());
@@ -137,7 +150,8 @@ fn transformed_kernel(kernel: &[f32; 9]) -> [f32; POINTS] {
     std::array::from_fn(|point| columns[point % 4][point / 4] as f32)
 }
 
-/// Output rows whose tiles lie between them, and which fill a task.
+/// Output rows of a task: whole rows of tiles, about [`TASK_TILES`], and fewer where all threads would
+/// not have one. Every tile is computed alone, so this changes no bit.
 fn rows_per_band(shape: ConvShape) -> usize {
     let rows_of_tiles = 2 * shape.dilation;
     let tiles = tile_starts(0..rows_of_tiles, shape.dilation).count()
@@ -196,8 +210,9 @@ impl WithSimd for TransformInputs<'_> {
         let point_len = tiles.len() * depth;
         let inputs = S::as_mut_simd_f32s(inputs).0;
         let zero = simd.splat_f32s(0.0);
-        let place = |start: usize, step: usize, side: usize| {
-            (start + step * dilation).checked_sub(padding).filter(|&place| place < side)
+        // Row or column of input `i` of a tile, where the map has it.
+        let place = |first_output: usize, i: usize, side: usize| {
+            (first_output + i * dilation).checked_sub(padding).filter(|&place| place < side)
         };
         for (tile, &(row, column)) in tiles.iter().enumerate() {
             let columns: [_; 4] = std::array::from_fn(|j| place(column, j, width));
@@ -278,12 +293,13 @@ impl WithSimd for TransformOutputs<'_> {
                 for i in 0..4 {
                     let m = [points[i], points[4 + i], points[8 + i], points[12 + i]];
                     let m = [m[0][vector], m[1][vector], m[2][vector], m[3][vector]];
-                    [upper[i], lower[i]] = outputs(simd, m);
+                    [upper[i], lower[i]] = output_points(simd, m);
                 }
-                let ([a, b], [c, d]) = (outputs(simd, upper), outputs(simd, lower));
+                let ([a, b], [c, d]) = (output_points(simd, upper), output_points(simd, lower));
                 for (mut sum, place) in [a, b, c, d].into_iter().zip(places) {
-                    let Some(place) = place else { continue };
-                    let place = place + vector * S::F32_LANES..place + (vector + 1) * S::F32_LANES;
+                    let Some(start) = place else { continue };
+                    let start = start + vector * S::F32_LANES;
+                    let place = start..start + S::F32_LANES;
                     if let Some(bias) = bias {
                         sum = simd.add_f32s(sum, bias[vector]);
                     }
@@ -292,8 +308,7 @@ impl WithSimd for TransformOutputs<'_> {
                         sum = simd.add_f32s(sum, residual);
                     }
                     if epilogue.relu {
-                        // Not a number stays so.
-                        sum = simd.select_f32s(simd.less_than_f32s(sum, zero), zero, sum);
+                        sum = relu(simd, sum);
                     }
                     S::as_mut_simd_f32s(&mut y[place]).0[0] = sum;
                 }
@@ -304,7 +319,7 @@ impl WithSimd for TransformOutputs<'_> {
 
 /// `Aᵀ` times a column.
 #[inline(always)]
-fn outputs<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
+fn output_points<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
     [simd.add_f32s(simd.add_f32s(a, b), c), simd.sub_f32s(simd.sub_f32s(b, c), d)]
 }
 
@@ -316,7 +331,8 @@ mod tests {
     use crate::conv2d::reference;
     use crate::testing::{assert_close, assert_same_bits_on_any_threads, values, widen};
 
-    fn any_suitable_shape() -> impl Strategy<Value = ConvShape> {
+    /// Shapes that suit, and such with fewer channels.
+    fn any_shape() -> impl Strategy<Value = ConvShape> {
         let map = (1_usize..4, 1_usize..20, 1_usize..20);
         (map, (1_usize..5, 1_usize..10), (0_usize..6, 1_usize..6))
             .prop_map(|((batch, height, width), channels, (padding, dilation))| ConvShape {
@@ -348,12 +364,11 @@ mod tests {
         /// Odd sides, paddings, dilations and batches, with every epilogue.
         #[test]
         fn equals_the_reference(
-            shape in any_suitable_shape(),
+            shape in any_shape(),
             has_bias in any::<bool>(),
             has_residual in any::<bool>(),
             relu in any::<bool>(),
         ) {
-            prop_assert!(Winograd::suits(shape));
             let (x, weight) = (values(1, shape.input_len()), values(2, shape.weight_len()));
             let (bias, residual) = (values(3, shape.out_channels), values(4, shape.output_len()));
             let bias = has_bias.then_some(bias.as_slice());
@@ -373,8 +388,8 @@ mod tests {
         batch: 2,
         height: 9,
         width: 7,
-        in_channels: 16,
-        out_channels: 32,
+        in_channels: 32,
+        out_channels: 48,
         kernel: 3,
         stride: 1,
         padding: 1,
@@ -388,8 +403,9 @@ mod tests {
             ConvShape { kernel: 1, ..SMALL },
             ConvShape { kernel: 5, ..SMALL },
             ConvShape { stride: 2, ..SMALL },
-            ConvShape { in_channels: 24, ..SMALL },
-            ConvShape { out_channels: 8, ..SMALL },
+            ConvShape { dilation: 6, ..SMALL },
+            ConvShape { in_channels: 40, ..SMALL },
+            ConvShape { out_channels: 16, ..SMALL },
             ConvShape { in_channels: 0, ..SMALL },
         ] {
             assert!(!Winograd::suits(other), "{other:?}");
@@ -418,24 +434,40 @@ mod tests {
         }
     }
 
-    /// None is lost, and none leaves the tiles that see it.
+    /// None is lost, and none reaches an output whose window does not see it.
     #[test]
-    fn what_is_not_finite_stays_in_its_tiles() {
-        for special in [f32::NAN, f32::INFINITY] {
-            let mut x = values(1, SMALL.input_len());
-            let (row, column) = (4, 3);
-            x[(row * SMALL.width + column) * SMALL.in_channels + 5] = special;
-            let y = forward(SMALL, &x, &ConvEpilogue::default());
+    fn what_is_not_finite_stays_in_its_windows() {
+        for (special, dilation, [row, column]) in
+            [(f32::NAN, 1, [4, 3]), (f32::INFINITY, 1, [0, 6]), (f32::NEG_INFINITY, 2, [5, 2])]
+        {
+            let shape = ConvShape { dilation, padding: dilation, ..SMALL };
+            let mut x = values(1, shape.input_len());
+            x[(row * shape.width + column) * shape.in_channels + 5] = special;
+            let y = forward(shape, &x, &ConvEpilogue::default());
             for (i, y) in y.iter().enumerate() {
-                let pixel = i / SMALL.out_channels;
+                let pixel = i / shape.out_channels;
                 let (picture, r, c) = (pixel / 63, pixel / 7 % 9, pixel % 7);
-                let sees = picture == 0 && r.abs_diff(row) <= 1 && c.abs_diff(column) <= 1;
-                // Rows 2 to 5 and columns 2 to 5 are the tiles whose outputs see it.
-                let is_near = picture == 0 && (2..6).contains(&r) && (2..6).contains(&c);
-                assert!(!sees || !y.is_finite(), "{special} at {i}: {y}");
-                assert!(is_near || y.is_finite(), "{special} at {i}: {y}");
+                let is_tap = |a: usize, b: usize| [0, dilation].contains(&a.abs_diff(b));
+                let sees = picture == 0 && is_tap(r, row) && is_tap(c, column);
+                assert_eq!(!y.is_finite(), sees, "{special} at {i}: {y}");
             }
         }
+    }
+
+    #[test]
+    fn no_picture_makes_none() {
+        assert!(forward(ConvShape { batch: 0, ..SMALL }, &[], &ConvEpilogue::default()).is_empty());
+    }
+
+    #[test]
+    fn a_picture_alone_is_as_in_a_batch() {
+        let shape = ConvShape { batch: 3, ..SMALL };
+        let x = values(1, shape.input_len());
+        let together = forward(shape, &x, &ConvEpilogue::default());
+        let alone = x
+            .chunks(shape.input_len() / 3)
+            .flat_map(|x| forward(ConvShape { batch: 1, ..shape }, x, &ConvEpilogue::default()));
+        assert_eq!(together, alone.collect::<Vec<_>>());
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Lanes for V4 {
 
     #[inline(always)]
     fn exp(self, x: __m512) -> __m512 {
-        // As `exp2` of `x/ln 2`, but `f` is found as a part of `x`, which is exact.
+        // As `exp2` of `x/ln 2`, but `f = x - k·ln 2/32` in two steps, so that a large `x` loses nothing.
         let x = self.min(self.splat(89.0), self.max(self.splat(-104.0), x));
         let shifted = self.mul_add(x, self.splat(LOG2_E), self.splat(SHIFT_32));
         let rounded = self.sub(shifted, self.splat(SHIFT_32));

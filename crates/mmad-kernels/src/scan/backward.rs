@@ -7,7 +7,7 @@ use std::f32::consts::LN_2;
 
 use super::features::{ProjectedChunk, ProjectionBack};
 use super::lanes::{Lanes, MAX_LANES};
-use super::recurrence::{self, CHUNK, ChunkGrads};
+use super::recurrence::{self, CHUNK, ChunkGrads, STEPS};
 use super::sequence::{Gathered, Rows, Sequence, Weights, copy_states, note, noted_len};
 
 /// Adds the gradients of one sequence to `grad_u` and `grad_delta`, writes those of its rows, and
@@ -70,7 +70,7 @@ impl<S: Lanes> NullaryFnOnce for Backward<'_, S> {
         } = self;
         let zero = simd.splat(0.0);
         let mut gathered = Gathered::new(simd, &sequence, weights);
-        let mut local = projection.map(|projection| projection.forward.chunks(&sequence));
+        let mut local = projection.map(|projection| projection.forward.chunks());
         let starts = match noted {
             [] => Cow::Owned(note_starts(simd, &sequence, &mut local, weights, &mut gathered)),
             noted => Cow::Borrowed(noted),
@@ -282,7 +282,6 @@ impl RowGrads {
     /// Adds the part of one block to the gradient of `dt_r`, from that of `x = W·dt_r`.
     #[inline(always)]
     fn add_dt_r<S: Lanes>(&mut self, simd: S, dt_weight: &[S::F], of_x: &[S::F; CHUNK]) {
-        const STEPS: usize = 8;
         for (&weight, sums) in dt_weight.iter().zip(self.dt_r.chunks_exact_mut(CHUNK)) {
             let (of_x, _) = of_x.as_chunks::<STEPS>();
             let (sums, _) = sums.as_chunks_mut::<STEPS>();

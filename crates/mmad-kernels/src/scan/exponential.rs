@@ -50,9 +50,10 @@ pub(super) fn exp<S: Lanes>(simd: S, x: S::F) -> S::F {
     simd.mul(exp2_fraction(simd, f), simd.power_of_two(shifted))
 }
 
-/// `ln(1 + e^x)` to 7e-7 relative, and its derivative `1 / (1 + e^-x)`.
+/// `ln(1 + e^x)` to 7e-7 relative for `x` above -87, and its derivative `1 / (1 + e^-x)`.
 ///
-/// Below -104 both are 0; above 20 the value is `x` and the derivative 1, to the last bit.
+/// Below -87 both are subnormal or 0, by instruction set, and below -104 they are 0; above 20 the value
+/// is `x` and the derivative 1, to the last bit.
 #[inline(always)]
 pub(super) fn softplus_and_slope<S: Lanes>(simd: S, x: S::F) -> (S::F, S::F) {
     let zero = simd.splat(0.0);

@@ -459,17 +459,16 @@ pub(super) struct Projection<'a> {
 }
 
 impl<'a> Projection<'a> {
-    /// Memory for the chunks of `sequence`.
-    pub(super) fn chunks(self, sequence: &Sequence<'_>) -> ProjectedChunk<'a> {
+    /// Memory for the chunks of a sequence.
+    pub(super) fn chunks(self) -> ProjectedChunk<'a> {
         let u = scratch::take(CHUNK * self.to_states.shape.depth);
-        ProjectedChunk { projection: self, rank: sequence.rows.rank, u }
+        ProjectedChunk { projection: self, u }
     }
 }
 
 /// The input of a chunk of a sequence in the order of its steps.
 pub(super) struct ProjectedChunk<'a> {
     projection: Projection<'a>,
-    rank: usize,
     /// `[steps, channels]`
     u: Scratch,
 }
@@ -500,7 +499,7 @@ impl ProjectedChunk<'_> {
             copy_row(&from.u[place as usize * channels..][..channels], into);
         }
         for (t, &place) in places.iter().enumerate() {
-            into.set_dt_r(t, &dt_r[place as usize * stride + offset..][..self.rank]);
+            into.set_dt_r(t, &dt_r[place as usize * stride + offset..][..from.rows.rank]);
         }
         let epilogue = Epilogue::default();
         multiply_rows(&self.u, places.len(), to_states, &epilogue, &mut into.states, states);

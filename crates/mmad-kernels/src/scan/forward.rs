@@ -31,7 +31,7 @@ impl<S: Lanes> NullaryFnOnce for Forward<'_, S> {
         let mut gathered = Gathered::new(simd, &sequence, weights);
         let mut h = vec![simd.splat(0.0); weights.decay.len()];
         let mut chunk_y = [simd.splat(0.0); CHUNK];
-        let mut local = projection.map(|projection| projection.chunks(&sequence));
+        let mut local = projection.map(Projection::chunks);
         if let Some(noted) = &mut noted {
             noted.reserve_exact(noted_len(simd, sequence.order.len(), weights));
         }

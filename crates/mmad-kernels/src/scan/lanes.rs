@@ -64,7 +64,8 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     /// `2^x` to about 1e-7 relative; see [`exponential::exp2`].
     fn exp2(self, x: Self::F) -> Self::F;
 
-    /// `e^x`; see [`exponential::exp`].
+    /// `e^x` to 3e-7 relative; subnormal or 0 below -87, infinite above 88.8, NaN for NaN. See
+    /// [`exponential::exp`].
     #[inline(always)]
     fn exp(self, x: Self::F) -> Self::F {
         exponential::exp(self, x)

@@ -16,6 +16,11 @@ use super::lanes::Lanes;
 /// Steps that are handled together.
 pub(super) const CHUNK: usize = 32;
 
+/// Steps that are found together, in registers.
+pub(super) const STEPS: usize = 8;
+
+const _: () = assert!(CHUNK.is_multiple_of(STEPS), "no step of a chunk is left over");
+
 /// What a chunk of steps brings to one block of channels.
 pub(super) struct Chunk<'a, S: Lanes> {
     /// Input, one vector a step.

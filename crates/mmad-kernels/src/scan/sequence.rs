@@ -8,10 +8,7 @@ use std::ops::Range;
 use super::exponential::softplus_and_slope;
 use super::features::ProjectedChunk;
 use super::lanes::{Lanes, MAX_LANES};
-use super::recurrence::{CHUNK, Chunk};
-
-/// Steps whose sizes are found together, in registers.
-const STEPS: usize = 8;
+use super::recurrence::{CHUNK, Chunk, STEPS};
 
 /// The data of one sequence, channels last. Step `t` reads place `order[t]` of every array.
 #[derive(Clone, Copy)]
