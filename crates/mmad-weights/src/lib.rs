@@ -62,4 +62,4 @@ pub use safetensors_file::{Precision, read_metadata, write_safetensors};
 pub use state_dict::StateDict;
 pub use tensor::{HostTensor, Values};
 pub use torch::TorchError;
-pub use whole_file::{remove_incomplete, write_whole};
+pub use whole_file::{check_writable, remove_incomplete, write_whole};

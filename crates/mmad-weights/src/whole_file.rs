@@ -23,6 +23,20 @@ pub fn write_whole(
     try_write_whole(path, write).map_err(|reason| Error::io("write", path, reason))
 }
 
+/// Fails where [`write_whole`] would, for work that takes long before it has something to write.
+///
+/// # Errors
+///
+/// [`Error::Io`] when `path` is a folder, or when nothing can be written beside it.
+pub fn check_writable(path: &Path) -> Result<(), Error> {
+    let found = if path.is_dir() {
+        Err(io::ErrorKind::IsADirectory.into())
+    } else {
+        temporary_beside(path).map(drop)
+    };
+    found.map_err(|reason| Error::io("write", path, reason))
+}
+
 /// Removes what a killed program left of files that it was writing in `folder`.
 ///
 /// Only for folders that one program at a time writes to.
@@ -114,9 +128,19 @@ mod tests {
     fn a_missing_folder_is_an_error_with_the_path() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("nowhere").join("file");
-        let error = write_whole(&path, |_| Ok(())).unwrap_err();
-        assert!(error.to_string().contains("nowhere"), "{error}");
-        assert!(error.hint().is_some());
+        for error in [write_whole(&path, |_| Ok(())), check_writable(&path)] {
+            let error = error.unwrap_err();
+            assert!(error.to_string().contains("nowhere"), "{error}");
+            assert!(error.hint().is_some());
+        }
+    }
+
+    #[test]
+    fn whether_a_file_can_be_written_is_seen_without_a_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        check_writable(&folder.path().join("file")).unwrap();
+        assert!(names(folder.path()).is_empty());
+        assert!(check_writable(folder.path()).is_err(), "a folder is no file");
     }
 
     #[cfg(unix)]

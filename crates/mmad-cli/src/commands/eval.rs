@@ -11,6 +11,7 @@ use mmad::score_list::PictureScore;
 use mmad_data::{Dataset, LoaderOptions, Split};
 use mmad_metrics::{Evaluation, METRICS, MetricOptions, Protocol};
 use mmad_report::{MetricColumn, ResultTable};
+use mmad_weights::check_writable;
 use serde_json::{Value, json};
 
 use crate::device::DeviceArg;
@@ -83,6 +84,16 @@ pub(crate) fn run(args: &EvalArgs, output: &mut Output) -> Result<Status, Failur
         dataset = dataset.with_classes(&args.classes)?;
     }
     output.note(&dataset.describe());
+    if let Some(folder) = &args.out {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            let message = format!("cannot make the folder `{}`: {error}", folder.display());
+            Failure::new(message, "choose another `--out`")
+        })?;
+        check_writable(&folder.join("results.json"))?;
+    }
+    if let Some(path) = &args.report {
+        check_writable(path)?;
+    }
     let device = args.device.open(output)?;
     let detector = Detector::load(&args.model, &device)?;
     let options = MetricOptions { pro_fpr_limit: args.pro_limit, protocol: args.protocol.into() };

@@ -52,9 +52,9 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "ID")]
     pub(crate) method: Option<String>,
     /// Starting values: `quick` for a CPU and a time budget, `paper` for the published recipe;
-    /// other methods also have `ader-100`, `ader-300` and `original`
-    #[arg(long, value_name = "NAME", default_value = "quick", value_parser = preset)]
-    pub(crate) preset: Preset,
+    /// other methods also have `ader-100`, `ader-300` and `original` [default: quick]
+    #[arg(long, value_name = "NAME", value_parser = preset)]
+    pub(crate) preset: Option<Preset>,
     /// Run file (TOML) over the preset; see `mmad config`
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -75,8 +75,8 @@ pub(crate) struct Settings {
     /// Weights of the encoder: `embedded`, a file, or an id of `mmad weights list`
     #[arg(long, value_name = "FILE|ID")]
     pub(crate) weights: Option<String>,
-    /// What the encoder rounds the factors of its convolutions to: `f32` (nothing), `bf16` (0.6 of
-    /// its time on processors with `AVX512_BF16`) or `f16` (for GPUs); the model keeps it
+    /// What the encoder rounds the factors of its convolutions to: `f32` (nothing), `bf16` (0.7
+    /// to 0.9 of its time on processors with `AVX512_BF16`) or `f16` (for GPUs); the model keeps it
     #[arg(long, value_name = "TYPE", value_parser = precision)]
     pub(crate) encoder_precision: Option<Precision>,
     /// Height and width that pictures are resized to, in pixels; a multiple of 32
@@ -111,14 +111,22 @@ pub(crate) fn precision(name: &str) -> Result<Precision, String> {
 impl Settings {
     /// The configuration: preset, then file, then options.
     pub(crate) fn resolve(&self) -> Result<RunConfig, Failure> {
-        let mut config = match &self.config {
-            None => RunConfig::of(self.method.as_deref().unwrap_or("mmad"), self.preset)?,
+        let preset = self.preset.unwrap_or(Preset::Quick);
+        let start = match &self.config {
+            None => RunConfig::of(self.method.as_deref().unwrap_or("mmad"), preset)?,
             Some(path) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|error| Failure::io("read", path, error))?;
-                RunConfig::parse_for(self.method.as_deref(), &text, self.preset)?
+                RunConfig::parse_for(self.method.as_deref(), &text, preset)?
             }
         };
+        let config = self.over(start)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// A configuration with the values of single options in it.
+    fn over(&self, mut config: RunConfig) -> Result<RunConfig, Failure> {
         if let Some(minutes) = self.minutes {
             config.train.minutes = above_zero(minutes)?;
         }
@@ -150,8 +158,34 @@ impl Settings {
         for assignment in &self.set {
             config = config.set(assignment)?;
         }
-        config.validate()?;
         Ok(config)
+    }
+
+    /// Fails where the options ask for another run than the one that `saved` describes. Those that a
+    /// run began with may be given again, all of them or some.
+    fn check_same_run(&self, saved: &RunConfig, folder: &Path) -> Result<(), Failure> {
+        let names_no_start = self.preset.is_none() && self.config.is_none();
+        let asked = match &self.method {
+            Some(method) if *method != saved.method => self.resolve()?,
+            _ if names_no_start => self.over(saved.clone())?,
+            _ => self.resolve()?,
+        };
+        let (asked, saved) = (asked.to_toml()?, saved.to_toml()?);
+        let differing = asked.lines().zip(saved.lines()).find(|(asked, saved)| asked != saved);
+        let message = match differing {
+            None if asked == saved => return Ok(()),
+            Some((asked, saved)) => format!(
+                "the options ask for `{asked}`, and the run in `{}` has `{saved}`",
+                folder.display()
+            ),
+            None => {
+                format!("the options ask for another run than the one in `{}`", folder.display())
+            }
+        };
+        Err(Failure::new(
+            message,
+            "leave them out to go on, or choose another `--out` to begin anew",
+        ))
     }
 }
 
@@ -172,11 +206,13 @@ pub(crate) fn run(args: &TrainArgs, output: &mut Output) -> Result<Status, Failu
             "name its folder with `--out`, or leave out `--resume` to start one",
         ));
     }
-    let config = match args.resume && saved.is_file() {
+    let config = match args.resume {
         true => {
             let text = std::fs::read_to_string(&saved)
                 .map_err(|error| Failure::io("read", &saved, error))?;
-            RunConfig::parse(&text, Preset::Paper)?
+            let config = RunConfig::parse(&text, Preset::Paper)?;
+            args.settings.check_same_run(&config, &args.out)?;
+            config
         }
         false => args.settings.resolve()?,
     };

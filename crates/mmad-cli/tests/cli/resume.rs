@@ -95,6 +95,28 @@ fn there_must_be_a_run_to_go_on_with() {
     assert!(!work.path("nowhere").exists());
 }
 
+/// The line that began a run may be given again, and parts of it; another may not.
+#[test]
+fn options_beside_resume_must_be_those_of_the_run() {
+    let work = Work::with_pictures();
+    let line = format!("{TINY} {RUN} --epochs 1");
+    work.ok(&format!("train pics -o run -q {line}"));
+    for same in [line.as_str(), "--epochs 1", "--class gear", "--set train.batch=2 --method mmad"] {
+        work.ok(&format!("train pics -o run --resume -q {same}"));
+    }
+    for (other, key) in [
+        ("--epochs 2", "epochs = 2"),
+        ("--seed 77", "seed = 77"),
+        ("--set train.batch=4", "batch = 4"),
+        ("--method rd4ad", "method = \"rd4ad\""),
+        ("--preset paper", ""),
+    ] {
+        let refused = work.fails(&format!("train pics -o run --resume -q {other}"));
+        assert!(refused.contains("the options ask for"), "{other}: {refused}");
+        assert!(refused.contains(key), "{other}: {refused}");
+    }
+}
+
 /// A run that is killed while it saves leaves half a checkpoint, as large as a model or larger.
 #[test]
 fn the_next_start_removes_half_a_checkpoint() {
