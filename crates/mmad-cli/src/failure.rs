@@ -53,6 +53,14 @@ impl Failure {
         Self { source: message.into(), hint: None, status: Status::Error }
     }
 
+    /// Makes a folder for results, and those above it.
+    pub(crate) fn make_folder(path: &std::path::Path) -> Result<(), Self> {
+        std::fs::create_dir_all(path).map_err(|error| {
+            let message = format!("cannot make the folder `{}`: {error}", path.display());
+            Self::new(message, "choose another folder")
+        })
+    }
+
     /// The messages of the error and its causes, outermost first.
     pub(crate) fn chain(&self) -> Vec<String> {
         let mut messages = vec![self.source.to_string()];

@@ -116,7 +116,12 @@ mod tests {
         assert_close, assert_gradient, assert_same_bits_on_any_threads, values, weighted_sum, widen,
     };
 
+    /// Any layer, and often one that multiplies in Winograd's basis.
     pub(super) fn any_shape() -> impl Strategy<Value = ConvShape> {
+        prop_oneof![2 => any_plain_shape(), 1 => super::winograd::tests::any_shape()]
+    }
+
+    fn any_plain_shape() -> impl Strategy<Value = ConvShape> {
         let map = (1_usize..4, 1_usize..20, 1_usize..20);
         let channels = prop_oneof![
             (1_usize..8, 1_usize..40),

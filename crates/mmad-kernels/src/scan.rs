@@ -3,6 +3,8 @@
 //! * [`ss2d_forward`] and [`ss2d_backward`]: all directions of a map in one call, channels last,
 //!   from the projected pixels to the summed output. The input is never copied into the orders of
 //!   the directions, and no tensor has both a state and a time axis.
+//! * [`ss2d_features_forward`] and [`ss2d_features_backward`]: the same from features, which are
+//!   projected inside; what the model trains with. [`PackedSs2d`] is for scoring.
 //! * [`selective_scan_forward`] and [`selective_scan_backward`]: one scan of given step sizes, in
 //!   the layout of the Mamba reference code.
 //! * [`mod@reference`]: the same in plain 64-bit loops, what all else is compared to.
@@ -17,8 +19,8 @@
 //! ```
 //!
 //! Results depend on the numbers and the instruction set alone: not on the number of threads, nor
-//! on what else is in the batch. The forward pass saves nothing for the backward pass, which
-//! computes the states anew.
+//! on what else is in the batch. The forward pass may note one of 32 states for the backward pass
+//! ([`NotedStates`]), which else finds them again; the bits are the same.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -40,7 +42,7 @@ mod ss2d;
 
 pub use features::{
     NotedStates, PackedSs2d, Ss2dFeatureGrads, ss2d_features_backward, ss2d_features_backward_with,
-    ss2d_features_forward, ss2d_features_forward_noting, ss2d_features_forward_with,
+    ss2d_features_forward, ss2d_features_forward_noting_with, ss2d_features_forward_with,
 };
 pub use isa::Isa;
 pub use selective::{

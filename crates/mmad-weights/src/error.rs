@@ -309,7 +309,9 @@ fn shown(path: &Path) -> String {
 
 fn io_hint(reason: &io::Error) -> &'static str {
     match reason.kind() {
-        io::ErrorKind::NotFound => "check the path; its folder must exist",
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            "check the path; its folder must exist"
+        }
         io::ErrorKind::PermissionDenied => "check the permissions of the file and its folder",
         io::ErrorKind::IsADirectory => "name a file, not a folder",
         io::ErrorKind::StorageFull => "free some space on the disk",

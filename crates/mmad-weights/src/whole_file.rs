@@ -23,7 +23,8 @@ pub fn write_whole(
     try_write_whole(path, write).map_err(|reason| Error::io("write", path, reason))
 }
 
-/// Fails where [`write_whole`] would, for work that takes long before it has something to write.
+/// Fails where [`write_whole`] would, as far as can be seen without writing: for work that takes long
+/// before it has something to write.
 ///
 /// # Errors
 ///

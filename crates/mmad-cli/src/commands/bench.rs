@@ -91,7 +91,7 @@ fn compare(args: &BenchArgs, file: &Path, output: &mut Output) -> Result<Status,
     let plan = BenchFile::read(file)?;
     let protocol = name(args.protocol);
     let folder = args.out.as_path();
-    std::fs::create_dir_all(folder).map_err(|error| Failure::io("make", folder, error))?;
+    Failure::make_folder(folder)?;
     let rows_path = folder.join("rows.jsonl");
     let mut rows = read_rows(&rows_path)?;
     let jobs = plan.jobs(&protocol)?;

@@ -84,18 +84,16 @@ pub(crate) fn run(args: &EvalArgs, output: &mut Output) -> Result<Status, Failur
         dataset = dataset.with_classes(&args.classes)?;
     }
     output.note(&dataset.describe());
+    let device = args.device.open(output)?;
+    let detector = Detector::load(&args.model, &device)?;
+    // Scoring can take hours: what cannot be written is said before.
     if let Some(folder) = &args.out {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            let message = format!("cannot make the folder `{}`: {error}", folder.display());
-            Failure::new(message, "choose another `--out`")
-        })?;
+        Failure::make_folder(folder)?;
         check_writable(&folder.join("results.json"))?;
     }
     if let Some(path) = &args.report {
         check_writable(path)?;
     }
-    let device = args.device.open(output)?;
-    let detector = Detector::load(&args.model, &device)?;
     let options = MetricOptions { pro_fpr_limit: args.pro_limit, protocol: args.protocol.into() };
     let result = evaluate_with_bar(&detector, &dataset, &options, args.report.is_some(), output)?;
 
@@ -252,7 +250,7 @@ pub(crate) fn write_results(
     table: &ResultTable,
     object: &Value,
 ) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| Failure::io("make", folder, error))?;
+    Failure::make_folder(folder)?;
     let files = [
         ("results.json", serde_json::to_string_pretty(object)?),
         ("results.csv", table.to_csv()),

@@ -117,7 +117,7 @@ pub(crate) fn run(args: &PredictArgs, output: &mut Output) -> Result<Status, Fai
     }
     let files = find_pictures(&args.paths)?;
     if let Some(folder) = &args.out {
-        std::fs::create_dir_all(folder).map_err(|error| Failure::io("make", folder, error))?;
+        Failure::make_folder(folder)?;
     }
     if args.csv {
         output.raw("path,class,verdict,score,score01,threshold,regions,ms\n")?;

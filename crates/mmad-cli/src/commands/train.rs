@@ -12,7 +12,7 @@ use mmad::train::Watch;
 use mmad::train::log::LogLine;
 use mmad::train::plan::Plan;
 use mmad_data::{CacheOptions, Dataset, HoldOut, LoaderOptions, PictureCache, Preprocess};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::device::DeviceArg;
 use crate::failure::{Failure, Status};
@@ -161,32 +161,40 @@ impl Settings {
         Ok(config)
     }
 
-    /// Fails where the options ask for another run than the one that `saved` describes. Those that a
-    /// run began with may be given again, all of them or some.
+    /// Fails where the options ask for another run than the one that `saved` describes.
+    ///
+    /// Single options that the run began with may be given again, all or some. `--preset` and `--config`
+    /// set every value, so with them the whole line has to be given.
     fn check_same_run(&self, saved: &RunConfig, folder: &Path) -> Result<(), Failure> {
-        let names_no_start = self.preset.is_none() && self.config.is_none();
-        let asked = match &self.method {
-            Some(method) if *method != saved.method => self.resolve()?,
-            _ if names_no_start => self.over(saved.clone())?,
-            _ => self.resolve()?,
+        let is_whole_line = self.preset.is_some()
+            || self.config.is_some()
+            || self.method.as_ref().is_some_and(|method| *method != saved.method);
+        let asked = if is_whole_line { self.resolve()? } else { self.over(saved.clone())? };
+        let (asked, saved) = (serde_json::to_value(asked)?, serde_json::to_value(saved)?);
+        let Some((key, asked, saved)) = first_difference(&asked, &saved) else { return Ok(()) };
+        let message = format!(
+            "the options ask for `{key}` = {asked}, and the run in `{}` has {saved}",
+            folder.display()
+        );
+        let hint = match is_whole_line {
+            true => "leave out all options to go on, or give every one that the run began with",
+            false => "leave them out to go on, or choose another `--out` to begin anew",
         };
-        let (asked, saved) = (asked.to_toml()?, saved.to_toml()?);
-        let differing = asked.lines().zip(saved.lines()).find(|(asked, saved)| asked != saved);
-        let message = match differing {
-            None if asked == saved => return Ok(()),
-            Some((asked, saved)) => format!(
-                "the options ask for `{asked}`, and the run in `{}` has `{saved}`",
-                folder.display()
-            ),
-            None => {
-                format!("the options ask for another run than the one in `{}`", folder.display())
-            }
-        };
-        Err(Failure::new(
-            message,
-            "leave them out to go on, or choose another `--out` to begin anew",
-        ))
+        Err(Failure::new(message, hint))
     }
+}
+
+/// The first value that two objects do not share, with its path.
+fn first_difference<'a>(a: &'a Value, b: &'a Value) -> Option<(String, &'a Value, &'a Value)> {
+    let (Value::Object(left), Value::Object(right)) = (a, b) else {
+        return (a != b).then(|| (String::new(), a, b));
+    };
+    left.keys().chain(right.keys()).find_map(|key| {
+        let value = |object: &'a Map<String, Value>| object.get(key).unwrap_or(&Value::Null);
+        let (path, a, b) = first_difference(value(left), value(right))?;
+        let key = if path.is_empty() { key.clone() } else { format!("{key}.{path}") };
+        Some((key, a, b))
+    })
 }
 
 /// The value of `--minutes`; in a run file, 0 would mean `epochs`.
@@ -272,7 +280,7 @@ fn above_zero_gb(gigabytes: f64) -> Result<f64, Failure> {
 
 /// Writes the configuration beside the run.
 pub(crate) fn save_config(folder: &Path, config: &RunConfig) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| Failure::io("make", folder, error))?;
+    Failure::make_folder(folder)?;
     let text = config.to_toml()?;
     let path = folder.join("config.toml");
     mmad_weights::write_whole(&path, |out| out.write_all(text.as_bytes()))?;

@@ -19,14 +19,14 @@ fn metrics_of<'a>(results: &'a Value, class: &str) -> &'a Value {
     &classes.iter().find(|row| row["class"] == class).unwrap()["values"]
 }
 
-/// Before the model is read: no work is lost.
+/// No table is printed: nothing was scored.
 #[test]
-fn a_report_that_cannot_be_written_is_an_error_at_once() {
-    let work = Work::with_pictures();
-    let refused = work.fails("eval no-model.mmad pics --report nowhere/page.html");
+fn what_cannot_be_written_is_an_error_before_anything_is_scored() {
+    let work = Work::with_model();
+    let refused = work.fails("eval run/model.mmad pics --report nowhere/page.html");
     assert!(refused.contains("cannot write") && refused.contains("page.html"), "{refused}");
     work.write("results", b"a file");
-    let refused = work.fails("eval no-model.mmad pics -o results");
+    let refused = work.fails("eval run/model.mmad pics -o results");
     assert!(refused.contains("cannot make the folder `results`"), "{refused}");
 }
 

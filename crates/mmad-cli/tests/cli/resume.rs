@@ -105,11 +105,11 @@ fn options_beside_resume_must_be_those_of_the_run() {
         work.ok(&format!("train pics -o run --resume -q {same}"));
     }
     for (other, key) in [
-        ("--epochs 2", "epochs = 2"),
-        ("--seed 77", "seed = 77"),
-        ("--set train.batch=4", "batch = 4"),
-        ("--method rd4ad", "method = \"rd4ad\""),
-        ("--preset paper", ""),
+        ("--epochs 2", "`train.epochs` = 2"),
+        ("--seed 77", "`seed` = 77"),
+        ("--set train.batch=4", "`train.batch` = 4"),
+        ("--method rd4ad", "every one that the run began with"),
+        ("--preset paper", "every one that the run began with"),
     ] {
         let refused = work.fails(&format!("train pics -o run --resume -q {other}"));
         assert!(refused.contains("the options ask for"), "{other}: {refused}");

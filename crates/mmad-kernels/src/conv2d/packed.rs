@@ -48,7 +48,7 @@ impl PackedConv {
     ///
     /// Processors with `AVX512_BF16` multiply `bf16` at twice the rate of `f32`. All others multiply
     /// the rounded numbers as `f32`, and so does every processor for `f16`: results are then equal
-    /// but for the order of sums.
+    /// up to the rounding of `f32`.
     ///
     /// # Panics
     ///
@@ -75,7 +75,7 @@ impl PackedConv {
     /// `y = relu(x * weight + bias + residual)` on a map of `height` x `width` pixels.
     ///
     /// Most 3x3 layers of stride 1 multiply in Winograd's basis, unless in `bf16` with hardware for it.
-    /// There, an infinite input may make NaN of the outputs whose window sees it.
+    /// In that basis an infinite input may make NaN of the outputs whose window sees it.
     ///
     /// # Panics
     ///
@@ -233,7 +233,7 @@ mod tests {
             }
         }
 
-        /// Processors with and without hardware for `bf16` agree but for the order of sums.
+        /// Processors with and without hardware for `bf16` agree up to the rounding of `f32`.
         #[test]
         fn any_processor_gives_the_same(shape in any_shape()) {
             let (x, weight) = (values(1, shape.input_len()), values(2, shape.weight_len()));
@@ -292,29 +292,39 @@ mod tests {
         }
     }
 
+    /// A layer that multiplies the plain way, and one that does so in Winograd's basis.
+    fn both_ways() -> [ConvShape; 2] {
+        let shapes = [small(32, 3), ConvShape { out_channels: 48, ..small(32, 3) }];
+        assert_eq!(shapes.map(Winograd::suits), [false, true]);
+        shapes
+    }
+
     #[test]
     fn precision_makes_a_difference_of_its_size() {
-        let shape = small(32, 3);
-        let x = values(1, shape.input_len());
-        let single = forward(&layer(shape, Precision::F32, None), shape, &x, None);
-        let largest = |precision| {
-            forward(&layer(shape, precision, None), shape, &x, None)
-                .iter()
-                .zip(&single)
-                .fold(0.0_f32, |largest, (a, b)| largest.max((a - b).abs()))
-        };
-        let (bf16, f16) = (largest(Precision::Bf16), largest(Precision::F16));
-        assert!((1e-3..1e-1).contains(&bf16), "{bf16}");
-        assert!((1e-4..1e-2).contains(&f16), "{f16}");
+        for shape in both_ways() {
+            let x = values(1, shape.input_len());
+            let single = forward(&layer(shape, Precision::F32, None), shape, &x, None);
+            let largest = |precision| {
+                forward(&layer(shape, precision, None), shape, &x, None)
+                    .iter()
+                    .zip(&single)
+                    .fold(0.0_f32, |largest, (a, b)| largest.max((a - b).abs()))
+            };
+            let (bf16, f16) = (largest(Precision::Bf16), largest(Precision::F16));
+            assert!((1e-3..1e-1).contains(&bf16), "{bf16}");
+            assert!((1e-4..1e-2).contains(&f16), "{f16}");
+        }
     }
 
     #[test]
     fn threads_do_not_change_a_bit() {
-        let shape = ConvShape { batch: 3, height: 31, stride: 2, ..small(19, 3) };
-        let x = values(1, shape.input_len());
-        for precision in ALL {
-            let layer = layer(shape, precision, None);
-            assert_same_bits_on_any_threads(|| forward(&layer, shape, &x, None));
+        let strided = ConvShape { batch: 3, height: 31, stride: 2, ..small(19, 3) };
+        for shape in both_ways().into_iter().chain([strided]) {
+            let x = values(1, shape.input_len());
+            for precision in ALL {
+                let layer = layer(shape, precision, None);
+                assert_same_bits_on_any_threads(|| forward(&layer, shape, &x, None));
+            }
         }
     }
 }

@@ -31,8 +31,8 @@ const LANES: usize = 16;
 /// With fewer channels than this on either side, the changes of basis cost more than they save.
 const FEWEST_CHANNELS: usize = 32;
 
-/// Beyond this dilation, on the maps it is used on, many tiles lie half outside and many taps of the
-/// plain way wholly.
+/// Beyond this dilation, on small maps, many tiles lie half outside, while the plain way skips the taps
+/// that lie wholly outside.
 const LARGEST_DILATION: usize = 5;
 
 /// Tiles per task: enough to use each loaded weight often, few enough to stay in the cache.
@@ -324,7 +324,7 @@ fn output_points<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -332,7 +332,7 @@ mod tests {
     use crate::testing::{assert_close, assert_same_bits_on_any_threads, values, widen};
 
     /// Shapes that suit, and such with fewer channels.
-    fn any_shape() -> impl Strategy<Value = ConvShape> {
+    pub(in crate::conv2d) fn any_shape() -> impl Strategy<Value = ConvShape> {
         let map = (1_usize..4, 1_usize..20, 1_usize..20);
         (map, (1_usize..5, 1_usize..10), (0_usize..6, 1_usize..6))
             .prop_map(|((batch, height, width), channels, (padding, dilation))| ConvShape {

@@ -78,21 +78,26 @@ pub fn ss2d_features_forward_with(
 
 /// States that a forward pass came by, for the backward pass to start from.
 ///
-/// One of 32 steps is kept: as many numbers as half of all maps of all directions, for 16 states.
-#[derive(Debug)]
+/// One of 32 steps is kept: for 16 states half as many numbers as `u` has, per direction.
 pub struct NotedStates {
     isa: Isa,
     /// For every sequence, `[B, K]`.
     sequences: Vec<Vec<f32>>,
 }
 
-/// [`ss2d_features_forward`] that notes states on its way. With them,
+impl fmt::Debug for NotedStates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NotedStates").field("isa", &self.isa).finish_non_exhaustive()
+    }
+}
+
+/// [`ss2d_features_forward_with`] that notes states on its way. With them,
 /// [`ss2d_features_backward`] need not walk forward first.
 ///
 /// # Panics
 ///
 /// As [`ss2d_features_forward`].
-pub fn ss2d_features_forward_noting(
+pub fn ss2d_features_forward_noting_with(
     isa: Isa,
     shape: Ss2dShape,
     u: &[f32],
@@ -190,7 +195,7 @@ impl PackedSs2d {
 
 /// The gradients of [`ss2d_features_forward`] for the gradient `grad_y` (`[B, L, D]`) of its output.
 ///
-/// `noted` is what [`ss2d_features_forward_noting`] found for the same inputs; without it the states
+/// `noted` is what [`ss2d_features_forward_noting_with`] found for the same inputs; without it the states
 /// are found again, and the gradients have the same bits. Neither the projection nor its gradient is
 /// written out, but for the low-rank steps.
 ///

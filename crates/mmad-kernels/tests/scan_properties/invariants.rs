@@ -5,7 +5,7 @@ use mmad_kernels::scan::{
     Isa, PackedSs2d, SelectiveScanGrads, SelectiveScanShape, Ss2dFeatureGrads, Ss2dGrads,
     Ss2dShape, selective_scan_backward, selective_scan_forward, ss2d_backward, ss2d_backward_with,
     ss2d_features_backward, ss2d_features_backward_with, ss2d_features_forward,
-    ss2d_features_forward_noting, ss2d_forward, ss2d_forward_with,
+    ss2d_features_forward_noting_with, ss2d_forward, ss2d_forward_with,
 };
 use proptest::prelude::*;
 
@@ -61,7 +61,7 @@ proptest! {
             let (shape, u, projection, params) =
                 (case.shape, &case.u, &case.projection, case.params());
             let mut y = vec![f32::NAN; u.len()];
-            let noted = ss2d_features_forward_noting(isa, shape, u, projection, &params, &mut y);
+            let noted = ss2d_features_forward_noting_with(isa, shape, u, projection, &params, &mut y);
             let noted = Some(&noted);
             let grads =
                 ss2d_features_backward(shape, u, projection, &params, noted, &case.grad_y);

@@ -6,7 +6,7 @@ use mmad_kernels::orders::DirectionTable;
 use mmad_kernels::scan::{
     Isa, NotedStates, SelectiveScanInputs, SelectiveScanShape, Ss2dParams, Ss2dShape,
     selective_scan_backward, selective_scan_forward, ss2d_backward, ss2d_features_backward,
-    ss2d_features_forward, ss2d_features_forward_noting, ss2d_forward,
+    ss2d_features_forward, ss2d_features_forward_noting_with, ss2d_forward,
 };
 
 use super::host_op::HostOp;
@@ -71,7 +71,7 @@ impl HostOp for Ss2dFeaturesOp {
             Some(noted) => {
                 let isa = Isa::best();
                 let found =
-                    ss2d_features_forward_noting(isa, shape, u, projection, &params, &mut y);
+                    ss2d_features_forward_noting_with(isa, shape, u, projection, &params, &mut y);
                 // A pass that is repeated finds the same.
                 let _ = noted.set(found);
             }
