@@ -110,7 +110,7 @@ fn wrong_arguments_are_errors() {
         assert!(work.fails(line).contains(expected), "{line}");
     }
     let ran = work.run("predict run/model.mmad pics/gear/test -o run/model.mmad").exits(ERROR);
-    assert!(ran.stderr.contains("cannot make `run/model.mmad`"), "{ran}");
+    assert!(ran.stderr.contains("cannot make the folder `run/model.mmad`"), "{ran}");
 }
 
 /// A picture with something in it, `channels` values per pixel.

@@ -94,7 +94,7 @@ fn a_folder_that_cannot_be_written_is_an_error() {
     let work = Work::with_pictures();
     work.write("taken", b"a file");
     let ran = work.run(&format!("train pics -o taken {TINY} --epochs 1")).exits(ERROR);
-    assert!(ran.stderr.contains("error: cannot make `taken`"), "{ran}");
+    assert!(ran.stderr.contains("error: cannot make the folder `taken`"), "{ran}");
 }
 
 /// Decoded pictures that are kept give the same model to the bit, and survive the next run.
