@@ -8,6 +8,8 @@
 //! What a place of an input holds is a parameter, [`Element`]: one `f32`, or two neighbouring
 //! channels in 16 bits each (see [`crate::pairs`]). Sums are `f32` for both.
 
+use std::ops::Range;
+
 use pulp::bytemuck::Pod;
 use pulp::{Simd, WithSimd};
 
@@ -57,6 +59,27 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) residual: Option<&'a [f32]>,
     /// Negative results become zero, last.
     pub(crate) relu: bool,
+}
+
+impl Epilogue<'_> {
+    /// What becomes of the sums of neighbouring outputs, at most a vector of them: `outputs` says which
+    /// they are, `place` where their values lie.
+    #[inline(always)]
+    pub(crate) fn apply<S: Simd>(
+        &self,
+        simd: S,
+        mut sum: S::f32s,
+        outputs: Range<usize>,
+        place: Range<usize>,
+    ) -> S::f32s {
+        if let Some(bias) = self.bias {
+            sum = simd.add_f32s(sum, load(simd, &bias[outputs]));
+        }
+        if let Some(residual) = self.residual {
+            sum = simd.add_f32s(sum, load(simd, &residual[place]));
+        }
+        if self.relu { relu(simd, sum) } else { sum }
+    }
 }
 
 /// A run of output pixels whose sources lie side by side too.
@@ -256,16 +279,7 @@ impl<T: Element> Tile<'_, '_, T> {
                 // Lanes behind the last output are padding.
                 let last = outputs.min(first + S::F32_LANES);
                 let place = start + first..start + last;
-                let mut sum = sum;
-                if let Some(bias) = self.epilogue.bias {
-                    sum = simd.add_f32s(sum, load(simd, &bias[first..last]));
-                }
-                if let Some(residual) = self.epilogue.residual {
-                    sum = simd.add_f32s(sum, load(simd, &residual[place.clone()]));
-                }
-                if self.epilogue.relu {
-                    sum = relu(simd, sum);
-                }
+                let sum = self.epilogue.apply(simd, sum, first..last, place.clone());
                 store(simd, &mut out[place], sum);
             }
         }
@@ -274,7 +288,7 @@ impl<T: Element> Tile<'_, '_, T> {
 
 /// `max(x, 0)` where not-a-number stays not-a-number.
 #[inline(always)]
-pub(crate) fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let zero = simd.splat_f32s(0.0);
     simd.select_f32s(simd.less_than_f32s(x, zero), zero, x)
 }

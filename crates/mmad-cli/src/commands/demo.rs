@@ -132,7 +132,7 @@ fn fresh_folder(folder: &Path) -> Result<&Path, Failure> {
         }
         std::fs::remove_dir_all(folder).map_err(io("empty"))?;
     }
-    std::fs::create_dir_all(folder).map_err(io("make"))?;
+    Failure::make_folder(folder)?;
     std::fs::write(folder.join(MARK), "made by `mmad demo`\n").map_err(io("write to"))?;
     Ok(folder)
 }

@@ -71,13 +71,7 @@ pub(super) fn convolve<T: Element>(
     y: &mut [f32],
 ) {
     expect_len("conv2d", "x", x.len(), shape.input_len());
-    expect_len("conv2d", "y", y.len(), shape.output_len());
-    if let Some(bias) = epilogue.bias {
-        expect_len("conv2d", "bias", bias.len(), shape.out_channels);
-    }
-    if let Some(residual) = epilogue.residual {
-        expect_len("conv2d", "residual", residual.len(), y.len());
-    }
+    expect_output(shape, epilogue, y);
     let ConvEpilogue { bias, residual, relu } = *epilogue;
     if shape.as_linear().is_some() {
         multiply(x, panels, &Epilogue { bias, residual, relu }, y);
@@ -90,6 +84,18 @@ pub(super) fn convolve<T: Element>(
         let residual = residual.map(|r| &r[task * rows * row_len..][..y.len()]);
         convolve_rows(shape, &source, panels, task * rows, Epilogue { bias, residual, relu }, y);
     });
+}
+
+/// Fails unless `y`, and what is added to it, have the lengths of their shapes.
+#[track_caller]
+pub(super) fn expect_output(shape: ConvShape, epilogue: &ConvEpilogue<'_>, y: &[f32]) {
+    expect_len("conv2d", "y", y.len(), shape.output_len());
+    if let Some(bias) = epilogue.bias {
+        expect_len("conv2d", "bias", bias.len(), shape.out_channels);
+    }
+    if let Some(residual) = epilogue.residual {
+        expect_len("conv2d", "residual", residual.len(), y.len());
+    }
 }
 
 /// Output rows `first..` of the whole batch, as many as `y` holds.

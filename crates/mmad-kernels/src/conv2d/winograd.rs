@@ -15,12 +15,12 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::forward::expect_output;
 use super::{ConvEpilogue, ConvShape};
 use crate::panels::{KeptWeight, PanelShape, Source, pack_for_keeps};
-use crate::partition::expect_len;
-use crate::register_tile::{Epilogue, Run, TapRow, multiply_run, relu};
+use crate::register_tile::{Epilogue, Run, TapRow, multiply_run};
 use crate::scratch;
-use crate::simd::{dispatch, tile_width};
+use crate::simd::{dispatch, store, tile_width};
 
 /// Points of a tile, of inputs and of products alike.
 const POINTS: usize = 16;
@@ -89,13 +89,11 @@ impl Winograd {
         epilogue: &ConvEpilogue<'_>,
         y: &mut [f32],
     ) {
-        expect_len("conv2d", "y", y.len(), shape.output_len());
-        if let Some(residual) = epilogue.residual {
-            expect_len("conv2d", "residual", residual.len(), y.len());
-        }
+        expect_output(shape, epilogue, y);
         if y.is_empty() {
             return;
         }
+        let ConvEpilogue { bias, residual, relu } = *epilogue;
         let (out_height, row) = (shape.out_height(), shape.out_width() * shape.out_channels);
         let band_rows = rows_per_band(shape);
         let bands_of = |(picture, y)| {
@@ -105,15 +103,15 @@ impl Winograd {
         let pictures = y.par_chunks_mut(out_height * row).enumerate();
         pictures.flat_map(bands_of).for_each(|(picture, first_row, y)| {
             let start = (picture * out_height + first_row) * row;
-            let residual = epilogue.residual.map(|residual| &residual[start..][..y.len()]);
+            let residual = residual.map(|residual| &residual[start..][..y.len()]);
             let x = &x[picture * shape.height * shape.width * shape.in_channels..];
             let band = Band { shape, first_row, rows: y.len() / row };
-            self.convolve_band(&band, x, &ConvEpilogue { residual, ..*epilogue }, y);
+            self.convolve_band(&band, x, &Epilogue { bias, residual, relu }, y);
         });
     }
 
     /// The output rows of one band of one picture.
-    fn convolve_band(&self, band: &Band, x: &[f32], epilogue: &ConvEpilogue<'_>, y: &mut [f32]) {
+    fn convolve_band(&self, band: &Band, x: &[f32], epilogue: &Epilogue<'_>, y: &mut [f32]) {
         let tiles = band.tiles();
         let depth = band.shape.in_channels;
         let mut inputs = scratch::take(POINTS * tiles.len() * depth);
@@ -258,7 +256,7 @@ struct TransformOutputs<'a> {
     /// The first of the outputs, and how many there are.
     first: usize,
     width: usize,
-    epilogue: &'a ConvEpilogue<'a>,
+    epilogue: &'a Epilogue<'a>,
     /// The rows of the band, `[rows, out_width, out_channels]`.
     y: &'a mut [f32],
 }
@@ -274,17 +272,16 @@ impl WithSimd for TransformOutputs<'_> {
         let vectors = width / S::F32_LANES;
         let point_len = tiles.len() * vectors;
         let sums = S::as_simd_f32s(sums).0;
-        let bias = epilogue.bias.map(|bias| S::as_simd_f32s(&bias[first..][..width]).0);
         let zero = simd.splat_f32s(0.0);
         for (tile, &(row, column)) in tiles.iter().enumerate() {
             let row = row - band.first_row;
             let rows = [row, row + dilation].map(|row| (row < band.rows).then_some(row));
             let columns =
                 [column, column + dilation].map(|column| (column < out_width).then_some(column));
-            // Where each of the four outputs begins, if the map has it.
-            let places: [Option<usize>; 4] = std::array::from_fn(|i| {
+            // The pixels of the four outputs, where the map has them.
+            let pixels: [Option<usize>; 4] = std::array::from_fn(|i| {
                 let pixel = rows[i / 2].zip(columns[i % 2]);
-                pixel.map(|(row, column)| (row * out_width + column) * out_channels + first)
+                pixel.map(|(row, column)| row * out_width + column)
             });
             let points: [&[S::f32s]; POINTS] =
                 std::array::from_fn(|point| &sums[point * point_len + tile * vectors..][..vectors]);
@@ -296,21 +293,14 @@ impl WithSimd for TransformOutputs<'_> {
                     [upper[i], lower[i]] = output_points(simd, m);
                 }
                 let ([a, b], [c, d]) = (output_points(simd, upper), output_points(simd, lower));
-                for (mut sum, place) in [a, b, c, d].into_iter().zip(places) {
-                    let Some(start) = place else { continue };
-                    let start = start + vector * S::F32_LANES;
+                let output = first + vector * S::F32_LANES;
+                let outputs = output..output + S::F32_LANES;
+                for (sum, pixel) in [a, b, c, d].into_iter().zip(pixels) {
+                    let Some(pixel) = pixel else { continue };
+                    let start = pixel * out_channels + output;
                     let place = start..start + S::F32_LANES;
-                    if let Some(bias) = bias {
-                        sum = simd.add_f32s(sum, bias[vector]);
-                    }
-                    if let Some(residual) = epilogue.residual {
-                        let residual = S::as_simd_f32s(&residual[place.clone()]).0[0];
-                        sum = simd.add_f32s(sum, residual);
-                    }
-                    if epilogue.relu {
-                        sum = relu(simd, sum);
-                    }
-                    S::as_mut_simd_f32s(&mut y[place]).0[0] = sum;
+                    let sum = epilogue.apply(simd, sum, outputs.clone(), place.clone());
+                    store(simd, &mut y[place], sum);
                 }
             }
         }

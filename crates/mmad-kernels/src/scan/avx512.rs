@@ -84,15 +84,10 @@ impl Lanes for V4 {
 
     #[inline(always)]
     fn exp2(self, x: __m512) -> __m512 {
-        // `x = k + j/32 + f` with `|f| <= 1/64`: a root from a table, a short polynomial, and the
-        // exponent added with all special cases right.
+        // `x = k + j/32 + f` with `|f| <= 1/64`.
         let shifted = self.add(x, self.splat(SHIFT_32));
         let rounded = self.sub(shifted, self.splat(SHIFT_32));
-        let f = self.sub(x, rounded);
-        let slope = self.mul_add(f, self.splat(SQUARE), self.splat(LINEAR));
-        let power = self.mul_add(f, slope, self.splat(1.0));
-        let power = self.mul(self.look_up(&ROOTS, shifted), power);
-        self.avx512f._mm512_scalef_ps(power, rounded)
+        self.power(shifted, rounded, self.sub(x, rounded), [LINEAR, SQUARE])
     }
 
     #[inline(always)]
@@ -103,10 +98,7 @@ impl Lanes for V4 {
         let rounded = self.sub(shifted, self.splat(SHIFT_32));
         let f = self.mul_add(rounded, self.splat(-LN_2_HIGH), x);
         let f = self.mul_add(rounded, self.splat(-LN_2_LOW), f);
-        let slope = self.mul_add(f, self.splat(SQUARE_OF_E), self.splat(LINEAR_OF_E));
-        let power = self.mul_add(f, slope, self.splat(1.0));
-        let power = self.mul(self.look_up(&ROOTS, shifted), power);
-        self.avx512f._mm512_scalef_ps(power, rounded)
+        self.power(shifted, rounded, f, [LINEAR_OF_E, SQUARE_OF_E])
     }
 
     #[inline(always)]
@@ -143,17 +135,36 @@ impl Lanes for V4 {
 /// 32 numbers in two vectors.
 type Table = [[f32; 16]; 2];
 
-/// A number from a table.
-trait LookUp {
+/// What is found with a table.
+trait Tables {
     /// Number `j` of the table for the integer `j` in the last five bits of the index.
     fn look_up(self, table: &Table, index: __m512) -> __m512;
+
+    /// `2^rounded·(1 + f·(linear + f·square))`, where `rounded` is a multiple of 1/32 and `shifted` its
+    /// sum with [`SHIFT_32`]: a root from a table, a short polynomial, and the exponent added with all
+    /// special cases right.
+    fn power(self, shifted: __m512, rounded: __m512, f: __m512, polynomial: [f32; 2]) -> __m512;
 }
 
-impl LookUp for V4 {
+impl Tables for V4 {
     #[inline(always)]
     fn look_up(self, table: &Table, index: __m512) -> __m512 {
         let [low, high] = table.map(cast::<[f32; 16], __m512>);
         self.avx512f._mm512_permutex2var_ps(low, cast(index), high)
+    }
+
+    #[inline(always)]
+    fn power(
+        self,
+        shifted: __m512,
+        rounded: __m512,
+        f: __m512,
+        [linear, square]: [f32; 2],
+    ) -> __m512 {
+        let slope = self.mul_add(f, self.splat(square), self.splat(linear));
+        let power = self.mul_add(f, slope, self.splat(1.0));
+        let power = self.mul(self.look_up(&ROOTS, shifted), power);
+        self.avx512f._mm512_scalef_ps(power, rounded)
     }
 }
 
